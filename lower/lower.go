@@ -1,0 +1,57 @@
+// Package lower solves one level of a bilevel problem on []float64: it minimises
+// a function of y over a simple set under smooth constraints. Its solvers know
+// nothing of bilevel problems; package method builds their problems at a fixed x.
+package lower
+
+import (
+	"github.com/bilevel-go/bilevel/set"
+)
+
+// Problem is  min over y in Y of F(y)  subject to  c_i(y) = 0 for the first
+// Equalities rows and c_i(y) <= 0 for the others. The Lagrangian is
+// F + <mu, c> with mu_i >= 0 on the inequalities.
+type Problem struct {
+	N       int
+	Y       set.Set // nil: the whole space
+	Value   func(y []float64) float64
+	Grad    func(dst, y []float64)
+	HessVec func(dst, y, v []float64) // Hessian of F times v
+
+	Rows, Equalities int
+	Constraint       func(dst, y []float64)
+	JacT             func(dst, y, mu []float64)    // transposed Jacobian (N) of mu (Rows)
+	Jac              func(dst, y, v []float64)     // Jacobian (Rows) of v (N)
+	CurveVec         func(dst, y, mu, v []float64) // sum_i mu_i (Hessian of c_i) v; nil: affine
+	Affine           bool                          // c is affine
+	Quadratic        bool                          // F is quadratic and c affine
+	Modulus          float64                       // strong convexity of F, 0 when unknown
+}
+
+// Residuals measure a primal-dual point. All are absolute.
+type Residuals struct {
+	Stationarity    float64 // |y - Proj_Y(y - grad L)|, Euclidean
+	Primal          float64 // largest violation of the constraints
+	Complementarity float64 // largest |mu_i c_i| over the inequalities
+	Dual            float64 // largest violation of mu >= 0
+}
+
+// Max is the largest of the residuals.
+func (r Residuals) Max() float64 {
+	return max(r.Stationarity, r.Primal, r.Complementarity, r.Dual)
+}
+
+// Info is what a solver says of its last run.
+type Info struct {
+	Residuals
+	Converged  bool
+	Iterations int
+}
+
+// Solver solves a Problem. y (N) and mu (Rows) hold a warm start and are
+// overwritten. stop, when not nil, is polled in every iteration; a stopped solve
+// returns what it has with Converged false. Errors are *bilevel.LevelError: no
+// feasible y, no minimum, or a numerical failure. Repeated solves with problems
+// of the same shape allocate nothing.
+type Solver interface {
+	Solve(p *Problem, y, mu []float64, tolerance float64, stop func() bool) (Info, error)
+}

@@ -1,0 +1,113 @@
+package bilevel
+
+import "github.com/bilevel-go/bilevel/set"
+
+// Problem is a bilevel problem on []float64. Nil functions are absent. Value
+// functions must be defined on all of X x Y; they are called from one goroutine
+// at a time and must not keep their arguments.
+type Problem struct {
+	// Name identifies the problem in results.
+	Name string
+	// NX and NY are the lengths of x and y.
+	NX, NY int
+	// X and Y are the simple feasible sets; nil is the whole space.
+	X, Y set.Set
+	// Upper is f and Lower is g. Both Values are required.
+	Upper, Lower Objective
+	// Coupling is h(x, y) <= 0 in the lower level; nil when there is none.
+	Coupling *Coupling
+	// X0 and Y0 are the starting point; nil is the projection of 0.
+	X0, Y0 []float64
+	// Structure declares properties that methods and the certificate may use.
+	Structure Structure
+	// Oracle, when not nil, offers exact or structured computations through any
+	// of the optional interfaces [LowerSolver], [JointProjector], [Relaxer] and
+	// [Bounder]. Methods use an oracle when it is there and a general solver
+	// when it is not.
+	Oracle any
+}
+
+// Objective is a function of (x, y) with its derivatives. A missing gradient is
+// computed by central differences, which the result says. Destinations come
+// first and are overwritten.
+type Objective struct {
+	// Value is the objective at (x, y).
+	Value func(x, y []float64) float64
+	// GradX and GradY are the partial gradients, of length NX and NY.
+	GradX, GradY func(dst, x, y []float64)
+	// HessYY sets dst (NY) to the Hessian in y times v (NY).
+	HessYY func(dst, x, y, v []float64)
+	// HessXY sets dst (NX) to the gradient in x of <grad_y, v>, v of length NY.
+	HessXY func(dst, x, y, v []float64)
+	// HessYX sets dst (NY) to the derivative of grad_y along u, u of length NX:
+	// the transpose of HessXY.
+	HessYX func(dst, x, y, u []float64)
+	// HessXX sets dst (NX) to the Hessian in x times u (NX).
+	HessXX func(dst, x, y, u []float64)
+}
+
+// Coupling is the constraint h of the lower level. The first Equalities rows
+// are equations h_i = 0, whose multipliers have no sign; the others are
+// inequalities h_i <= 0.
+type Coupling struct {
+	// Rows is the number of components of h, Equalities how many of them, from
+	// the front, are equations.
+	Rows, Equalities int
+	// Value sets dst (Rows) to h(x, y).
+	Value func(dst, x, y []float64)
+	// JacXT and JacYT set dst (NX or NY) to the transposed Jacobian times mu (Rows).
+	JacXT, JacYT func(dst, x, y, mu []float64)
+	// JacX and JacY set dst (Rows) to the Jacobian times u (NX) or v (NY).
+	JacX, JacY func(dst, x, y, v []float64)
+	// Affine declares h affine in (x, y) together: its second derivatives are
+	// then zero and the three functions below are not needed.
+	Affine bool
+	// HessYY sets dst (NY) to sum_i mu_i (Hessian of h_i in y) v.
+	HessYY func(dst, x, y, mu, v []float64)
+	// HessXY sets dst (NX) to the gradient in x of <JacYT mu, v>.
+	HessXY func(dst, x, y, mu, v []float64)
+	// HessYX is the transpose of HessXY: dst (NY), u (NX).
+	HessYX func(dst, x, y, mu, u []float64)
+}
+
+// Structure declares what is known about a problem. The zero value declares
+// nothing. Declarations are spot-checked by the certificate, never trusted for
+// a verdict they alone would carry.
+type Structure struct {
+	// LowerConvex: g(x, .) and h(x, .) are convex (equations affine) for every x in X.
+	LowerConvex bool
+	// LowerModulus m > 0: g(x, .) is m-strongly convex for every x in X.
+	LowerModulus float64
+	// LowerQuadratic: g(x, .) is quadratic and h(x, .) affine.
+	LowerQuadratic bool
+	// JointlyConvex: f and the inequality rows of h are convex in (x, y)
+	// together and the equations affine, so that the high-point relaxation is a
+	// convex problem.
+	JointlyConvex bool
+}
+
+// LowerSolver is an exact oracle for the (penalised) lower level: it minimises
+// f(x, .)/gamma + g(x, .) over y in Y with h(x, y) <= 0. gamma = +Inf asks for
+// the lower level itself. y and mu (multipliers in the scale of g; length 0
+// without coupling) hold a warm start and are overwritten with the solution.
+// The residual is the largest KKT violation of the returned point.
+type LowerSolver interface {
+	SolveLower(gamma float64, x, y, mu []float64) (residual float64, err error)
+}
+
+// JointProjector projects (x, y) in place onto { x in X, y in Y, h(x, y) <= 0 }.
+type JointProjector interface {
+	ProjectJoint(x, y []float64) error
+}
+
+// Relaxer solves the high-point relaxation: it minimises f over x in X, y in Y,
+// h(x, y) <= 0 to optimality, overwriting x and y (a warm start).
+type Relaxer interface {
+	SolveRelaxation(x, y []float64) error
+}
+
+// Bounder returns a proven lower bound on the optimal upper objective and, in a
+// few words, where it comes from.
+type Bounder interface {
+	LowerBound() (value float64, by string, err error)
+}
