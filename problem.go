@@ -1,6 +1,10 @@
 package bilevel
 
-import "github.com/bilevel-go/bilevel/set"
+import (
+	"math/rand/v2"
+
+	"github.com/bilevel-go/bilevel/set"
+)
 
 // Problem is a bilevel problem on []float64. Nil functions are absent. Value
 // functions must be defined on all of X x Y; they are called from one goroutine
@@ -21,7 +25,7 @@ type Problem struct {
 	// Structure declares properties that methods and the certificate may use.
 	Structure Structure
 	// Oracle, when not nil, offers exact or structured computations through any
-	// of the optional interfaces [LowerSolver], [JointProjector], [Relaxer] and
+	// of the optional interfaces [LowerSolver], [Sensitivity], [JointProjector], [Relaxer] and
 	// [Bounder]. Methods use an oracle when it is there and a general solver
 	// when it is not.
 	Oracle any
@@ -110,4 +114,20 @@ type Relaxer interface {
 // few words, where it comes from.
 type Bounder interface {
 	LowerBound() (value float64, by string, err error)
+}
+
+// Sensitivity applies the transposed derivative of the lower solution: it sets
+// dst (NX) to (dy_g/dx)^T v, v of length NY, at the lower solution y with
+// multipliers mu.
+type Sensitivity interface {
+	Adjoint(dst, x, y, mu, v []float64) error
+}
+
+// Batched is implemented by faithful problems whose published run evaluates the
+// lower level on mini-batches: one outer iteration is one pass over Batches
+// batches; UseBatch selects the rows that g and h see until the next call, and
+// shuffles them with rng when k is 0. UseBatch(-1, nil) selects all rows.
+type Batched interface {
+	Batches() int
+	UseBatch(k int, rng *rand.Rand)
 }
