@@ -12,3 +12,14 @@ type Set interface {
 	// String describes the set in a few words.
 	String() string
 }
+
+// Differentiable is implemented by sets that know the derivative of their
+// projection P: every set of this package.
+type Differentiable interface {
+	Set
+	// ProjectDeriv sets dst to DP(x) v, an element of the generalised Jacobian
+	// of P at x (a symmetric matrix with eigenvalues in [0, 1]) times v, and
+	// reports whether P is differentiable at x. dst, x and v have length Dim and
+	// do not overlap.
+	ProjectDeriv(dst, x, v []float64) (differentiable bool)
+}
