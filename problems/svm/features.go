@@ -1,0 +1,64 @@
+package svm
+
+import "fmt"
+
+// quadratic maps every row z of d to (1, z_1..z_p, z_1^2..z_p^2, z_i z_j for
+// i < j in lexicographic order): 1 + 2p + p(p-1)/2 columns, 45 for p = 8, the
+// map of arXiv 2406.10148 and arXiv 2507.20400. The constant column stands
+// beside the bias of the classifier, as it does there.
+func quadratic(d *Data) (*Data, error) {
+	p := d.features
+	m := 1 + 2*p + p*(p-1)/2
+	if m > maxFeatures || m*d.Rows() > maxCells {
+		return nil, &DataError{d.Name, 0, fmt.Sprintf("%d features, which make %d quadratic ones", p, m), fmt.Sprintf("at most %d columns and %d numbers in all; use features=raw", maxFeatures, maxCells)}
+	}
+	q := &Data{Name: d.Name, Labels: d.Labels, lines: d.lines, features: m, A: make([]float64, 0, m*d.Rows())}
+	for i := range d.Rows() {
+		z := d.Row(i)
+		q.A = append(append(q.A, 1), z...)
+		for _, v := range z {
+			q.A = append(q.A, v*v)
+		}
+		for j, v := range z {
+			for _, u := range z[j+1:] {
+				q.A = append(q.A, v*u)
+			}
+		}
+	}
+	q.Columns = append(append(q.Columns, "1"), d.Columns...)
+	for _, c := range d.Columns {
+		q.Columns = append(q.Columns, c+"^2")
+	}
+	for j, c := range d.Columns {
+		for _, e := range d.Columns[j+1:] {
+			q.Columns = append(q.Columns, c+"*"+e)
+		}
+	}
+	return q, nil
+}
+
+// scale maps every feature of d linearly to [-1, 1] by its range over the given
+// rows (nil: all rows), as LIBSVM's svm-scale does. A feature that is constant
+// on them becomes 0.
+func scale(d *Data, rows []int) *Data {
+	p := d.features
+	s := &Data{Name: d.Name, Columns: d.Columns, Labels: d.Labels, lines: d.lines, features: p, A: make([]float64, len(d.A))}
+	if rows == nil {
+		rows = make([]int, d.Rows())
+		for i := range rows {
+			rows[i] = i
+		}
+	}
+	for j := range p {
+		lo, hi := d.Row(rows[0])[j], d.Row(rows[0])[j]
+		for _, i := range rows {
+			lo, hi = min(lo, d.Row(i)[j]), max(hi, d.Row(i)[j])
+		}
+		if hi > lo {
+			for i := range d.Rows() {
+				s.A[i*p+j] = -1 + 2*(d.A[i*p+j]-lo)/(hi-lo)
+			}
+		}
+	}
+	return s
+}
