@@ -1,0 +1,128 @@
+package method
+
+import (
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/vec"
+)
+
+// descent takes projected gradient steps in y on the penalised lower level
+// without coupling, at a fixed x:
+//
+//	y <- Proj_Y( y - beta ( grad_y g(x, y) + grad_y f(x, y)/gamma ) ).
+//
+// It is the inner loop of PBGD-Free, V-PBGD, F2SA and BOME.
+type descent struct {
+	e               *bilevel.Env
+	opt             vec.Optimizer
+	rate            float64 // beta
+	tolerance       float64 // stop when |y - y+|/beta <= tolerance; 0: take every step
+	grad, part, old vec.Vector
+}
+
+// newDescent makes the inner loop of the block of that name, with an optimiser
+// of its own.
+func newDescent(e *bilevel.Env, block string, rule vec.Rule, rate, tolerance float64, y vec.Vector) *descent {
+	return &descent{e: e, opt: rule.New(e, block, rate, y), rate: rate, tolerance: tolerance,
+		grad: y.New(), part: y.New(), old: y.New()}
+}
+
+// run takes at most k steps. inv is 1/gamma, 0 for the lower level itself; scale
+// multiplies the step.
+func (d *descent) run(x, y vec.Vector, inv, scale float64, k int) {
+	for range k {
+		if d.e.Stopped() {
+			return
+		}
+		d.e.LowerGradY(d.grad, x, y)
+		if inv != 0 {
+			d.e.UpperGradY(d.part, x, y)
+			d.grad.Add(inv, d.part)
+		}
+		if scale != 1 {
+			d.grad.Scale(scale)
+		}
+		if d.tolerance > 0 {
+			d.old.Copy(y)
+		}
+		d.opt.Step(y, d.grad)
+		d.e.ProjectY(y)
+		d.e.Counts().Inner++
+		if d.tolerance > 0 {
+			d.old.Add(-1, y)
+			if vec.Norm(d.old) <= d.tolerance*d.rate*scale {
+				return
+			}
+		}
+	}
+}
+
+// mover takes the outer step  x <- Proj_X( x - eta d ).
+type mover struct {
+	e    *bilevel.Env
+	opt  vec.Optimizer
+	rule vec.Rule
+	rate float64 // eta
+	old  vec.Vector
+}
+
+func newMover(e *bilevel.Env, block string, rule vec.Rule, rate float64, x vec.Vector) *mover {
+	return &mover{e: e, opt: rule.New(e, block, rate, x), rule: rule, rate: rate, old: x.New()}
+}
+
+// move steps x along -d, which it may overwrite, and returns the length of the
+// step and the size of the projected gradient |x - Proj_X(x - eta d)| / eta.
+func (m *mover) move(x, d vec.Vector, scale float64) (length, stationarity float64) {
+	if scale != 1 {
+		d.Scale(scale)
+	}
+	if m.rule != vec.SGD {
+		// The length of an Adam step says nothing of the gradient's size.
+		m.old.Copy(x)
+		m.old.Add(-m.rate, d)
+		m.e.ProjectX(m.old)
+		m.old.Add(-1, x)
+		stationarity = vec.Norm(m.old) / (m.rate * scale)
+	}
+	m.old.Copy(x)
+	m.opt.Step(x, d)
+	m.e.ProjectX(x)
+	m.old.Add(-1, x)
+	length = vec.Norm(m.old)
+	if m.rule == vec.SGD {
+		stationarity = length / (m.rate * scale)
+	}
+	return length, stationarity
+}
+
+// ruleOf reads an optimiser's name, which option.Fill has checked.
+func ruleOf(name string) vec.Rule {
+	if name == vec.Adam.String() {
+		return vec.Adam
+	}
+	return vec.SGD
+}
+
+// valueGrad computes the value-function terms of the penalised gradient,
+//
+//	gamma [ grad_x g(x,y_gamma) + <mu_gamma, grad_x h(x,y_gamma)> - grad_x g(x,y_g) - <mu_g, grad_x h(x,y_g)> ]
+//
+// with multipliers in the scale of g (arXiv 2406.10148; arXiv 2302.05185
+// without h). The methods that keep them and the one that omits them and
+// measures what it omits share it.
+type valueGrad struct {
+	e    *bilevel.Env
+	part vec.Vector
+}
+
+func (v *valueGrad) compute(dst vec.Vector, gamma float64, x, yGamma, muGamma, yG, muG vec.Vector) {
+	v.e.LowerGradX(dst, x, yGamma)
+	v.e.LowerGradX(v.part, x, yG)
+	dst.Add(-1, v.part)
+	if muG != nil {
+		v.e.CouplingJacXT(v.part, x, yGamma, muGamma)
+		dst.Add(1, v.part)
+		v.e.CouplingJacXT(v.part, x, yG, muG)
+		dst.Add(-1, v.part)
+	}
+	dst.Scale(gamma)
+}

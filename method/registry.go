@@ -1,0 +1,50 @@
+package method
+
+import (
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/option"
+)
+
+// Entry describes one method for lists and help texts.
+type Entry struct {
+	// Name is the method's name on the command line.
+	Name string
+	// Doc says in one line what the method does.
+	Doc string
+	// Applies says in a few words which problems it accepts.
+	Applies string
+	// New returns the method with its default parameters: a pointer to its
+	// struct, whose fields carry names, defaults, ranges and meanings as tags.
+	New func() bilevel.Method
+}
+
+// table lists every method, in the order of lists and help texts.
+var table = []Entry{
+	{"pbgd-free", "penalty method without the value-function terms: one loop, no y_g",
+		"any problem; right only where f is flat in y near the lower solution", func() bilevel.Method { return new(PBGDFree) }},
+}
+
+// Entries lists the methods with their descriptions.
+func Entries() []Entry { return append([]Entry(nil), table...) }
+
+// All returns every method with its default parameters.
+func All() []bilevel.Method {
+	all := make([]bilevel.Method, len(table))
+	for i, e := range table {
+		all[i] = e.New()
+	}
+	return all
+}
+
+// Lookup returns the method of that name with its default parameters. An
+// unknown name is a *bilevel.SettingError that suggests the nearest one.
+func Lookup(name string) (bilevel.Method, error) {
+	names := make([]string, len(table))
+	for i, e := range table {
+		if e.Name == name {
+			return e.New(), nil
+		}
+		names[i] = e.Name
+	}
+	return nil, option.Unknown("method", name, names)
+}
