@@ -55,6 +55,3 @@ type Info struct {
 type Solver interface {
 	Solve(p *Problem, y, mu []float64, tolerance float64, stop func() bool) (Info, error)
 }
-
-// New chooses a solver for problems of the shape of p.
-func New(p *Problem) Solver { panic("being written") }
