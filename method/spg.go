@@ -1,0 +1,194 @@
+package method
+
+// The spectral projected gradient method for  min phi(x) over x in X:
+//
+//	d = Proj_X(x - lambda grad phi(x)) - x
+//	x+ = x + t d, the first t of 1, then by safeguarded quadratic interpolation, with
+//	     phi(x+) <= max(phi over the last 10 iterates) + 1e-4 t <grad phi(x), d>
+//	lambda+ = <s, s>/<s, u>,  s = x+ - x,  u = grad phi(x+) - grad phi(x),
+//	     clipped to [1e-10, 1e10]; where <s, u> <= 0 a step of the size of x
+//	     (SPG2 takes 1e10, which may leave the region where the lower level is solvable).
+//
+// A trial at which the lower level has no solution counts as phi = +Inf.
+//
+// Where the decrease that t promises is below the accuracy of phi (valueAccuracy
+// relative), values decide nothing and the trial is accepted when it shortens
+// the projected gradient. Assumptions: X convex, phi continuously
+// differentiable. Failure mode: at a kink of phi no step is found, and the
+// method says that it is stalled. Source: Birgin, Martínez and Raydan, SIAM J.
+// Optim. 10 (2000) 1196-1211, algorithm SPG2.
+//
+// Use: s := newSPG(e, x, objective) with x a persistent block; then s.step()
+// once per outer iteration. The objective's value is called at trial points, its
+// gradient only at the point of the last call of value, so that both may share
+// one lower-level solve. The state is kept in blocks of e: a resumed run goes on
+// with the same bits if the objective's warm starts are blocks too.
+
+import (
+	"errors"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/vec"
+)
+
+const (
+	spgMemory = 10
+	spgArmijo = 1e-4
+	spgTrials = 40
+	// valueAccuracy is the relative accuracy to which values of phi are trusted.
+	valueAccuracy = 1e-11
+)
+
+// spgObjective is the function that an spg minimises. An error ends the step.
+type spgObjective interface {
+	value(x vec.Vector) (float64, error)
+	// grad sets dst to the gradient at x, the point of the last value.
+	grad(dst, x vec.Vector) error
+}
+
+// spg is a spectral projected gradient iteration on x.
+type spg struct {
+	e         *bilevel.Env
+	objective spgObjective
+	x, g      vec.Vector // the iterate and its gradient
+	d, x1, g1 vec.Vector // direction, trial and its gradient
+	w         vec.Vector
+	memory    [spgMemory]*float64 // the last values of phi
+	count     *float64            // how many were stored; 0 before the first step
+	lambda    *float64
+
+	phi          float64 // phi(x)
+	stationarity float64 // |Proj_X(x - grad phi) - x| at x
+	moved        float64 // length of the last step
+}
+
+// newSPG returns an iteration on the block x, whose state is kept in e.
+func newSPG(e *bilevel.Env, x vec.Vector, objective spgObjective) *spg {
+	s := &spg{e: e, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
+		count: e.Scalar("spg.count", 0), lambda: e.Scalar("spg.lambda", 0)}
+	for i := range s.memory {
+		s.memory[i] = e.Scalar("spg.phi"+string(rune('0'+i)), 0)
+	}
+	if *s.count > 0 {
+		s.phi = *s.last()
+		s.stationarity = s.projected(s.x, s.g)
+	}
+	return s
+}
+
+// restart forgets the history: the objective has changed, or x was moved.
+func (s *spg) restart() { *s.count = 0 }
+
+func (s *spg) last() *float64 { return s.memory[int(*s.count-1)%spgMemory] }
+
+func (s *spg) remember(phi float64) {
+	*s.count++
+	*s.last() = phi
+	s.phi = phi
+}
+
+// projected is |Proj_X(x - g) - x|.
+func (s *spg) projected(x, g vec.Vector) float64 {
+	s.w.Copy(x)
+	s.w.Add(-1, g)
+	s.e.ProjectX(s.w)
+	s.w.Add(-1, x)
+	return vec.Norm(s.w)
+}
+
+// begin evaluates phi and its gradient at x unless they are known. step calls it
+// first; a caller that wants the stationarity of the starting point may too.
+func (s *spg) begin() error {
+	if *s.count > 0 {
+		return nil
+	}
+	phi, err := s.objective.value(s.x)
+	if err != nil {
+		return err
+	}
+	if err := s.objective.grad(s.g, s.x); err != nil {
+		return err
+	}
+	s.remember(phi)
+	s.stationarity = s.projected(s.x, s.g)
+	*s.lambda = 1
+	if s.stationarity > 0 {
+		*s.lambda = clipSpectral(1 / s.stationarity)
+	}
+	return nil
+}
+
+func clipSpectral(lambda float64) float64 { return math.Min(math.Max(lambda, 1e-10), 1e10) }
+
+// step does one iteration and updates phi, stationarity and moved. stalled means
+// that no trial was acceptable: x is unchanged, and the objective's last value is
+// that at x.
+func (s *spg) step() (stalled bool, err error) {
+	if err := s.begin(); err != nil {
+		return false, err
+	}
+	s.moved = 0
+	s.d.Copy(s.x)
+	s.d.Add(-*s.lambda, s.g)
+	s.e.ProjectX(s.d)
+	s.d.Add(-1, s.x)
+	slope := s.g.Dot(s.d)
+	if !(slope < 0) {
+		return s.stationarity > 0, nil
+	}
+	bound := math.Inf(-1)
+	for i := range min(int(*s.count), spgMemory) {
+		bound = math.Max(bound, *s.memory[i])
+	}
+	noise := valueAccuracy * math.Max(1, math.Abs(s.phi))
+	t := 1.0
+	for range spgTrials {
+		s.x1.Copy(s.x)
+		s.x1.Add(t, s.d)
+		phi, err := s.objective.value(s.x1)
+		if s.e.Stopped() {
+			return false, nil
+		}
+		var level *bilevel.LevelError
+		if errors.As(err, &level) {
+			phi = math.Inf(1)
+		} else if err != nil {
+			return false, err
+		}
+		undecided := -t*slope <= noise && math.Abs(phi-s.phi) <= noise
+		if undecided || phi <= bound+spgArmijo*t*slope {
+			if err := s.objective.grad(s.g1, s.x1); err != nil {
+				return false, err
+			}
+			stationarity := s.projected(s.x1, s.g1)
+			if !undecided || stationarity < s.stationarity {
+				s.accept(t, phi, stationarity)
+				return false, nil
+			}
+		}
+		next := -t * t * slope / (2 * (phi - s.phi - t*slope))
+		if undecided || !(next >= 0.1*t && next <= 0.9*t) {
+			next = t / 2
+		}
+		t = next
+	}
+	_, err = s.objective.value(s.x)
+	return true, err
+}
+
+// accept moves to the trial x1 = x + t d and chooses the next lambda.
+func (s *spg) accept(t, phi, stationarity float64) {
+	s.w.Copy(s.g1)
+	s.w.Add(-1, s.g)
+	ss, su := t*t*s.d.Dot(s.d), t*s.d.Dot(s.w)
+	s.x.Copy(s.x1)
+	if su > 0 {
+		*s.lambda = clipSpectral(ss / su)
+	} else if stationarity > 0 {
+		*s.lambda = clipSpectral(math.Max(1, vec.Norm(s.x)) / stationarity)
+	}
+	s.g.Copy(s.g1)
+	s.remember(phi)
+	s.stationarity, s.moved = stationarity, math.Sqrt(ss)
+}
