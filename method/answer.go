@@ -7,6 +7,11 @@ import (
 	"github.com/bilevel-go/bilevel/vec"
 )
 
+// noCoupling refuses a problem with a coupling constraint.
+func noCoupling(rows int, instead string) error {
+	return &bilevel.SettingError{Field: "Coupling.Rows", Value: rows, Allowed: "0: the method takes no coupling constraint; use " + instead}
+}
+
 // exactTol is the tolerance of lower-level solves that are called exact.
 const exactTol = 1e-10
 

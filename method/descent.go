@@ -56,21 +56,24 @@ func (d *descent) run(x, y vec.Vector, inv, scale float64, k int) {
 	}
 }
 
-// mover takes the outer step  x <- Proj_X( x - eta d ).
+// mover takes the outer step  x <- Proj_X( x - eta d )  of one block.
 type mover struct {
-	e    *bilevel.Env
-	opt  vec.Optimizer
-	rule vec.Rule
-	rate float64 // eta
-	old  vec.Vector
+	project func(vec.Vector)
+	opt     vec.Optimizer
+	rule    vec.Rule
+	rate    float64 // eta
+	old     vec.Vector
 }
 
-func newMover(e *bilevel.Env, block string, rule vec.Rule, rate float64, x vec.Vector) *mover {
-	return &mover{e: e, opt: rule.New(e, block, rate, x), rule: rule, rate: rate, old: x.New()}
+// newMover makes the outer step of the block of that name, with an optimiser of
+// its own.
+func newMover(e *bilevel.Env, block string, project func(vec.Vector), rule vec.Rule, rate float64, x vec.Vector) *mover {
+	return &mover{project: project, opt: rule.New(e, block, rate, x), rule: rule, rate: rate, old: x.New()}
 }
 
-// move steps x along -d, which it may overwrite, and returns the length of the
+// move steps x along -d, which it overwrites, and returns the length of the
 // step and the size of the projected gradient |x - Proj_X(x - eta d)| / eta.
+// scale multiplies the step.
 func (m *mover) move(x, d vec.Vector, scale float64) (length, stationarity float64) {
 	if scale != 1 {
 		d.Scale(scale)
@@ -79,13 +82,13 @@ func (m *mover) move(x, d vec.Vector, scale float64) (length, stationarity float
 		// The length of an Adam step says nothing of the gradient's size.
 		m.old.Copy(x)
 		m.old.Add(-m.rate, d)
-		m.e.ProjectX(m.old)
+		m.project(m.old)
 		m.old.Add(-1, x)
 		stationarity = vec.Norm(m.old) / (m.rate * scale)
 	}
 	m.old.Copy(x)
 	m.opt.Step(x, d)
-	m.e.ProjectX(x)
+	m.project(x)
 	m.old.Add(-1, x)
 	length = vec.Norm(m.old)
 	if m.rule == vec.SGD {

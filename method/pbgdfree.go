@@ -74,7 +74,7 @@ func (m *PBGDFree) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 	it.x = e.BlockFrom("x", e.StartX())
 	it.y = e.BlockFrom("y_gamma", e.StartY())
 	it.dx, it.oldY = it.x.New(), it.y.New()
-	it.outer = newMover(e, "x", rule, o.Eta, it.x)
+	it.outer = newMover(e, "x", e.ProjectX, rule, o.Eta, it.x)
 	it.inner = newDescent(e, "y_gamma", rule, o.Beta, o.InnerTol, it.y)
 	it.answer.e = e
 	if o.Warm == "y_g" {

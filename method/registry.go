@@ -22,6 +22,14 @@ type Entry struct {
 var table = []Entry{
 	{"pbgd-free", "penalty method without the value-function terms: one loop, no y_g",
 		"any problem; right only where f is flat in y near the lower solution", func() bilevel.Method { return new(PBGDFree) }},
+	{"v-pbgd", "value-function penalty method with a fixed or ramped gamma",
+		"no coupling constraint", func() bilevel.Method { return new(VPBGD) }},
+	{"f2sa", "value-function penalty method with an increasing multiplier and decreasing steps",
+		"no coupling constraint; g strongly convex in y", func() bilevel.Method { return new(F2SA) }},
+	{"bome", "descent on f bent by a dynamic barrier on the value gap",
+		"no coupling constraint", func() bilevel.Method { return new(BOME) }},
+	{"alright", "sampled trade-off of f and g, for comparison: not a bilevel method",
+		"no coupling constraint", func() bilevel.Method { return new(ALRIGHT) }},
 }
 
 // Entries lists the methods with their descriptions.
