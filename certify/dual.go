@@ -1,0 +1,118 @@
+package certify
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
+)
+
+// dualBound bounds the least value of p over its feasible points from below, for
+// convex p and any multipliers mu, by weak duality:
+//
+//	d(mu) = min over Z of L(., mu),  L = F + <mu, c>,
+//
+// with negative inequality multipliers set to 0. L is minimised from start, and
+// at the point z reached, with G = grad L(z), q = P(z - t G) and r = (z - q)/t,
+// every z' in Z has
+//
+//	L(z') >= L(z) + <G, z'-z> + m/2 |z'-z|² >= L(z) + t|r|² - t<G,r> + <r, z'-z> + m/2 |z'-z|²
+//
+// (the second step is the projection's inequality <z - tG - q, z' - q> <= 0). The
+// last two terms are at least -|r|²/(2m) when L is m-strongly convex, and at
+// least -|r| radius for |z'-z| <= radius.
+func (s *solver) dualBound(p *program, mu, start []float64, modulus, radius float64) float64 {
+	clipped := append([]float64(nil), mu...)
+	for i := p.eq; i < len(clipped); i++ {
+		if !(clipped[i] > 0) {
+			clipped[i] = 0
+		}
+	}
+	l := p.lagrangian(clipped)
+	sol := s.solve(l, start, nil)
+	if sol.status == stopped || sol.status == unbounded {
+		return math.Inf(-1)
+	}
+	z, n := sol.z, p.n
+	g, q := make([]float64, n), make([]float64, n)
+	l.grad(g, z)
+	best := math.Inf(-1)
+	// The bound holds for every t; small t helps far from, large t near a face.
+	for _, t := range []float64{1, 1e-3, 1e3} {
+		floats.AddScaledTo(q, z, -t, g)
+		p.project(q, q)
+		floats.SubTo(q, z, q)
+		floats.Scale(1/t, q)
+		rr := floats.Dot(q, q)
+		b := sol.value + t*rr - t*floats.Dot(g, q)
+		if modulus > 0 {
+			b -= math.Min(rr/(2*modulus), math.Sqrt(rr)*radius)
+		} else {
+			b -= math.Sqrt(rr) * radius
+		}
+		best = math.Max(best, b)
+	}
+	return best
+}
+
+// lagrangian is min over Z of F + <mu, c>, without rows.
+func (p *program) lagrangian(mu []float64) *program {
+	l := *p
+	l.rows, l.eq, l.jacobian = 0, 0, nil
+	if p.rows == 0 {
+		return &l
+	}
+	c, tmp := make([]float64, p.rows), make([]float64, p.n)
+	l.value = func(z []float64) float64 {
+		p.cons(c, z)
+		return p.value(z) + floats.Dot(mu, c)
+	}
+	l.grad = func(dst, z []float64) {
+		p.grad(dst, z)
+		p.jacT(tmp, z, mu)
+		floats.Add(dst, tmp)
+	}
+	if p.curve != nil {
+		l.hessian = nil
+		l.hess = func(dst, z, v []float64) {
+			p.hess(dst, z, v)
+			p.curve(tmp, z, mu, v)
+			floats.Add(dst, tmp)
+		}
+	}
+	return &l
+}
+
+// smallestEigenvalue of h, or NaN when the decomposition fails.
+func smallestEigenvalue(h *mat.SymDense) float64 {
+	var e mat.EigenSym
+	if !e.Factorize(h, false) {
+		return math.NaN()
+	}
+	return floats.Min(e.Values(nil))
+}
+
+// extent returns the ranges of the coordinates of a bounded set, and false when
+// some coordinate has none. A projection of a far point lands within
+// diameter²/distance of the extreme one, which at this distance is below rounding.
+func (p *program) extent() (lo, hi []float64, bounded bool) {
+	if p.z == nil || p.n > denseLimit {
+		return nil, nil, false
+	}
+	const far = 1e12
+	lo, hi = make([]float64, p.n), make([]float64, p.n)
+	e, q := make([]float64, p.n), make([]float64, p.n)
+	for i := range p.n {
+		e[i] = far
+		p.project(q, e)
+		hi[i] = q[i]
+		e[i] = -far
+		p.project(q, e)
+		lo[i] = q[i]
+		e[i] = 0
+		if math.Abs(hi[i]) > 1e-3*far || math.Abs(lo[i]) > 1e-3*far {
+			return nil, nil, false
+		}
+	}
+	return lo, hi, true
+}

@@ -1,0 +1,337 @@
+package certify
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/set"
+	"gonum.org/v1/gonum/floats"
+)
+
+// Measure measures the answer (x, y, multipliers) of p. x has length NX. y (NY)
+// may be nil: the lower level is then solved here, and the certificate says so.
+// multipliers (Rows, in the scale of g) may be nil: least-squares multipliers
+// are then used. The error is non-nil for a user's mistake (errors.Is
+// bilevel.ErrInvalid) or when ctx ends first; a wrong answer is not an error
+// but a verdict.
+func Measure(ctx context.Context, p *bilevel.Problem, x, y, multipliers []float64, s Settings) (*Certificate, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if err := s.fill(p); err != nil {
+		return nil, err
+	}
+	rows := 0
+	if p.Coupling != nil {
+		rows = p.Coupling.Rows
+	}
+	for _, v := range []struct {
+		name  string
+		v     []float64
+		n     int
+		field string
+	}{{"x", x, p.NX, "NX"}, {"y", y, p.NY, "NY"}, {"multipliers", multipliers, rows, "Coupling.Rows"}} {
+		if v.v == nil && v.name != "x" || rows == 0 && v.name == "multipliers" && len(v.v) == 0 {
+			continue
+		}
+		if len(v.v) != v.n {
+			return nil, &bilevel.SettingError{Field: "len(" + v.name + ")", Value: len(v.v), Allowed: fmt.Sprintf("%s = %d", v.field, v.n)}
+		}
+	}
+	m := newMeasurement(ctx, p, x, y, multipliers, s)
+	m.run()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("certificate not finished: %w", err)
+	}
+	m.decide()
+	return m.c, nil
+}
+
+// measurement is the state of one call of Measure.
+type measurement struct {
+	stop  func() bool
+	p     *bilevel.Problem // every derivative present
+	s     Settings
+	c     *Certificate
+	x     []float64
+	y     []float64
+	mu    []float64
+	given []float64 // multipliers given, or nil
+
+	known   known
+	lower   *lower
+	pr      *program // the lower level at x
+	solver  *solver
+	own     *solution // the certificate's own lower solution
+	convex  bool      // g(x, .) and h(x, .) convex
+	modulus float64   // strong convexity of g(x, .), 0: none known
+	radius  float64   // the dual bound holds for lower answers this near
+	bounded bool      // Y has no point farther than radius
+
+	findings []finding
+}
+
+func newMeasurement(ctx context.Context, p *bilevel.Problem, x, y, multipliers []float64, s Settings) *measurement {
+	nan := Number(math.NaN())
+	c := &Certificate{UpperFeasibility: nan, LowerFeasibility: nan, LowerGap: Interval{nan, nan}, LowerKKT: nan, Complementarity: nan,
+		Hypergradient: Hypergradient{Norm: nan, Error: nan, Probe: nan, Slope: nan, Decrease: nan},
+		UpperSpread:   Interval{nan, nan}, Upper: nan, Lower: nan, Value: nan,
+		Flatness: Flatness{Delta: nan, Alpha: 1.5, C: 0.5, OmittedRatio: nan, Gamma: Number(s.Gamma)}, tol: s.Tolerances}
+	stop := func() bool { return ctx.Err() != nil }
+	m := &measurement{stop: stop, p: bilevel.NewModel(p).Dense(), s: s, c: c, solver: newSolver(stop)}
+	m.x = append(m.x, x...)
+	if y != nil {
+		m.y = append(m.y, y...)
+	}
+	if multipliers != nil && p.Coupling != nil {
+		m.given = append(m.given, multipliers...)
+	}
+	return m
+}
+
+// run fills the certificate. It returns early where nothing further can be
+// measured, with the reason among the findings.
+func (m *measurement) run() {
+	for _, v := range []struct {
+		name string
+		v    []float64
+	}{{"x", m.x}, {"y", m.y}, {"the multipliers", m.given}} {
+		for i, a := range v.v {
+			if a-a != 0 {
+				m.refute("component %d of %s is %v, not a finite number", i, v.name, a)
+				return
+			}
+		}
+	}
+	if !m.upperFeasibility() {
+		return
+	}
+	if !m.solveLower() || m.stop() {
+		return
+	}
+	m.lowerFeasibility()
+	m.lowerGap()
+	m.multipliers()
+	if m.stop() {
+		return
+	}
+	m.upperValues()
+}
+
+// upperFeasibility measures x; false when x is so far from X that the functions
+// need not be defined there.
+func (m *measurement) upperFeasibility() bool {
+	d := distance(m.p.X, m.x)
+	m.c.UpperFeasibility = Number(d)
+	scale := math.Max(1, floats.Norm(m.x, 2))
+	m.judge(d, m.s.Tolerances.Feasibility*scale, "x is at distance %.3g from X", d)
+	return d <= m.s.Tolerances.Clear*m.s.Tolerances.Feasibility*scale
+}
+
+// distance of v to s, with nil the whole space.
+func distance(s set.Set, v []float64) float64 {
+	if s == nil {
+		return 0
+	}
+	q := make([]float64, len(v))
+	s.Project(q, v)
+	return floats.Distance(q, v, 2)
+}
+
+// solveLower finds the structure that can be used at x and an own lower
+// solution; false when there is none.
+func (m *measurement) solveLower() bool {
+	p := m.p
+	start := m.y
+	if start == nil {
+		start = p.Y0
+	}
+	if start == nil {
+		start = make([]float64, p.NY)
+	}
+	m.known = spotCheck(p, m.x, start, m.s.Seed)
+	m.c.FalseDeclarations = m.known.false
+	m.lower = newLower(p, m.x, start, m.known.LowerQuadratic)
+	m.pr = m.lower.at(m.x, 1, 0)
+	m.curvature()
+	m.own = m.solver.solve(m.pr, start, nil)
+	if !m.convex || !m.own.usable() {
+		m.search(start)
+	}
+	if m.stop() {
+		return false
+	}
+	if m.y == nil {
+		if !m.own.usable() {
+			m.refute("%s", lowerFailure(m.own))
+			return false
+		}
+		m.c.SolvedY = true
+		m.y = append([]float64(nil), m.own.z...)
+		m.c.Notes = append(m.c.Notes, "no y was given: the lower level was solved by the certificate's own solver")
+	}
+	m.c.Y = m.y
+	m.c.Upper, m.c.Lower = Number(p.Upper.Value(m.x, m.y)), Number(p.Lower.Value(m.x, m.y))
+	if !m.c.Upper.Known() || !m.c.Lower.Known() {
+		m.refute("f = %v and g = %v at the point are not both finite", float64(m.c.Upper), float64(m.c.Lower))
+		return false
+	}
+	return true
+}
+
+func lowerFailure(s *solution) string {
+	switch s.status {
+	case infeasible:
+		return fmt.Sprintf("no y that meets the lower constraints at x was found (smallest violation %.3g)", s.violation)
+	case unbounded:
+		return "the lower objective has no minimum at x"
+	}
+	return fmt.Sprintf("the lower level at x could not be solved (residual %.3g)", s.residual())
+}
+
+// curvature decides what the dual bound may rest on at this x.
+func (m *measurement) curvature() {
+	k := m.known
+	h := m.p.Coupling
+	affine := h == nil || m.lower.affine || k.LowerQuadratic
+	m.modulus = k.LowerModulus
+	m.convex = k.LowerConvex || k.LowerModulus > 0 && affine
+	if m.pr.hessian != nil {
+		// The Hessian of a quadratic g proves or disproves convexity at this x.
+		e, size := smallestEigenvalue(m.pr.hessian), maxAbs(m.pr)
+		switch {
+		case e >= -1e-12*size:
+			m.convex = true
+			if low := e - 1e-12*size; low > m.modulus {
+				m.modulus = low
+			}
+		case e < -1e-8*size:
+			m.convex, m.modulus = false, 0
+		}
+	}
+	lo, hi, bounded := m.pr.extent()
+	m.bounded = bounded
+	if bounded {
+		m.radius = floats.Distance(lo, hi, 2) * (1 + 1e-9)
+	}
+}
+
+func maxAbs(p *program) float64 {
+	size := 0.0
+	for i := range p.n {
+		for j := i; j < p.n; j++ {
+			size = math.Max(size, math.Abs(p.hessian.At(i, j)))
+		}
+	}
+	return size
+}
+
+// lowerFeasibility measures y against Y and h.
+func (m *measurement) lowerFeasibility() {
+	d := distance(m.p.Y, m.y)
+	worst, at := 0.0, -1
+	for i, c := range couplingAt(m.p.Coupling, m.x, m.y) {
+		if i < m.p.Coupling.Equalities {
+			c = math.Abs(c)
+		}
+		if !(c <= worst) {
+			worst, at = c, i
+		}
+	}
+	m.c.LowerFeasibility = Number(math.Max(d, worst))
+	scale := math.Max(1, math.Max(floats.Norm(m.x, math.Inf(1)), floats.Norm(m.y, 2)))
+	tol := m.s.Tolerances.Feasibility * scale
+	m.judge(d, tol, "y is at distance %.3g from Y", d)
+	m.judge(worst, tol, "row %d of the coupling constraint is violated by %.3g", at, worst)
+}
+
+// lowerGap encloses g(x, y) - v(x).
+func (m *measurement) lowerGap() {
+	g := float64(m.c.Lower)
+	found := math.Inf(1)
+	if m.own.usable() {
+		// The multipliers price what is left of the violation.
+		found = m.own.value + floats.Norm(m.own.mu, 1)*m.own.violation
+		m.c.Value = Number(m.own.value)
+	} else {
+		m.c.Notes = append(m.c.Notes, "the certificate's own solver failed: "+lowerFailure(m.own))
+	}
+	lo, hi := math.Max(0, g-found), math.Inf(1)
+	radius := m.radius
+	if !m.bounded {
+		radius = 100 * (1 + floats.Norm(m.y, 2))
+	}
+	if m.convex {
+		bound := math.Inf(-1)
+		if m.own.usable() {
+			bound = m.solver.dualBound(m.pr, m.own.mu, m.own.z, m.modulus, radius)
+		}
+		if m.given != nil && !(g-bound <= m.s.Tolerances.Gap*math.Max(1, math.Abs(g))) {
+			bound = math.Max(bound, m.solver.dualBound(m.pr, m.given, m.y, m.modulus, radius))
+		}
+		hi = math.Max(lo, g-bound)
+		if m.modulus == 0 && !m.bounded {
+			m.c.Notes = append(m.c.Notes, fmt.Sprintf(
+				"the upper end of the lower gap holds for lower answers within %.3g of y, and grows in proportion to the distance beyond (convexity)", radius))
+		}
+	}
+	m.c.LowerGap = Interval{Number(lo), Number(hi)}
+	scale := math.Max(1, math.Abs(g))
+	tol := m.s.Tolerances.Gap * scale
+	m.judge(lo, tol, "y is not a lower solution: another y has a lower objective smaller by %.3g (g = %.10g, found %.10g)", lo, g, found)
+	switch {
+	case !m.own.usable():
+		m.suspect("the lower level could not be solved here, so y could not be compared with a lower solution")
+	case m.convex && hi > tol && lo <= tol:
+		m.suspect("the lower gap is only known to be at most %.3g", hi)
+	}
+}
+
+// multipliers measures the KKT conditions of y.
+func (m *measurement) multipliers() {
+	m.mu = m.given
+	if m.given == nil {
+		m.mu = append([]float64(nil), m.own.mu...)
+		m.c.SolvedMultipliers = m.pr.rows > 0
+	}
+	m.c.Multipliers = m.mu
+	st, neg, comp := m.pr.kktResidual(m.y, m.mu)
+	m.c.LowerKKT, m.c.Complementarity = Number(math.Max(st, neg)), Number(comp)
+	tmp := make([]float64, m.p.NY)
+	m.p.Lower.GradY(tmp, m.x, m.y)
+	tol := m.s.Tolerances.KKT * math.Max(1, floats.Norm(tmp, 2))
+	who := "y violates the lower optimality conditions"
+	if m.given != nil {
+		who = "the multipliers do not belong to y: the lower optimality conditions are violated"
+	}
+	m.judge(st, tol, who+" by %.3g", st)
+	m.judge(neg, tol, "an inequality multiplier is negative (%.3g)", -neg)
+	m.judge(comp, tol, "complementarity fails: a multiplier times its constraint is %.3g", comp)
+}
+
+// kktResidual returns |y - P(y - grad L)|, the size of the most negative
+// inequality multiplier and max |mu_i c_i|.
+func (p *program) kktResidual(y, mu []float64) (stationarity, negative, complementarity float64) {
+	g, tmp := make([]float64, p.n), make([]float64, p.n)
+	if p.rows == 0 {
+		p.grad(g, y)
+	} else {
+		p.lagrangianGrad(g, y, mu, tmp)
+		c := make([]float64, p.rows)
+		p.cons(c, y)
+		for i := p.eq; i < p.rows; i++ {
+			negative = math.Max(negative, -mu[i])
+			complementarity = math.Max(complementarity, math.Abs(mu[i]*c[i]))
+		}
+	}
+	floats.SubTo(tmp, y, g)
+	p.project(tmp, tmp)
+	return floats.Distance(y, tmp, 2), negative, complementarity
+}
+
+// upperValues compares f at y with f at the own lower solution.
+func (m *measurement) upperValues() {
+	m.c.UpperSpread = Interval{m.c.Upper, m.c.Upper}
+}

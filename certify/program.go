@@ -1,0 +1,187 @@
+package certify
+
+import (
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/set"
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
+)
+
+// program is  min over z in Z of F(z)  subject to  c_i(z) = 0 for the first eq
+// rows and c_i(z) <= 0 for the others. Its Lagrangian is F + <mu, c>.
+type program struct {
+	n, rows, eq int
+	z           set.Set // nil: the whole space
+	value       func(z []float64) float64
+	grad        func(dst, z []float64)
+	hess        func(dst, z, v []float64)
+	cons        func(dst, z []float64)
+	jac         func(dst, z, v []float64)
+	jacT        func(dst, z, mu []float64)
+	curve       func(dst, z, mu, v []float64) // nil: c is affine
+	// jacobian is the matrix of an affine c where it is small enough to keep.
+	jacobian *mat.Dense
+	// hessian is the matrix of a quadratic F where it is small enough to keep.
+	hessian *mat.SymDense
+}
+
+// denseLimit is the largest dimension for which Newton systems are assembled and
+// factorised; beyond it they are solved by conjugate gradients. At 700 a
+// factorisation takes some 40 ms.
+const denseLimit = 700
+
+func (p *program) project(dst, z []float64) {
+	if p.z == nil {
+		copy(dst, z)
+		return
+	}
+	p.z.Project(dst, z)
+}
+
+// projectDeriv sets dst to DP(z) v and reports whether the projection is
+// differentiable at z. A set that does not know its derivative is differenced.
+func (p *program) projectDeriv(dst, z, v []float64) bool {
+	return projectDeriv(p.z, dst, z, v)
+}
+
+func projectDeriv(s set.Set, dst, z, v []float64) bool {
+	if s == nil {
+		copy(dst, v)
+		return true
+	}
+	if d, ok := s.(set.Differentiable); ok {
+		return d.ProjectDeriv(dst, z, v)
+	}
+	size := floats.Norm(v, math.Inf(1))
+	if size == 0 {
+		clear(dst)
+		return true
+	}
+	t := 1e-6 * math.Max(1, floats.Norm(z, math.Inf(1))) / size
+	up, down := make([]float64, len(z)), make([]float64, len(z))
+	floats.AddScaledTo(up, z, t, v)
+	floats.AddScaledTo(down, z, -t, v)
+	s.Project(up, up)
+	s.Project(down, down)
+	floats.SubTo(dst, up, down)
+	floats.Scale(1/(2*t), dst)
+	return true
+}
+
+// lagrangianGrad sets dst to grad F + J' mu.
+func (p *program) lagrangianGrad(dst, z, mu, tmp []float64) {
+	p.grad(dst, z)
+	if p.rows > 0 {
+		p.jacT(tmp, z, mu)
+		floats.Add(dst, tmp)
+	}
+}
+
+// lower is the lower level of a problem as a family of programs in y. All
+// derivatives of p are present.
+type lower struct {
+	p         *bilevel.Problem
+	affine    bool // h affine in (x, y)
+	quadratic bool // g quadratic in y, h affine in y
+	jacobian  *mat.Dense
+}
+
+// newLower keeps the Jacobian of an affine h, which is the same at every x.
+func newLower(p *bilevel.Problem, x, y []float64, quadratic bool) *lower {
+	l := &lower{p: p, quadratic: quadratic}
+	if h := p.Coupling; h != nil {
+		l.affine = h.Affine
+		if l.affine && p.NY <= denseLimit && h.Rows*p.NY <= 4e6 {
+			l.jacobian = matrix(h.Rows, p.NY, func(dst, v []float64) { h.JacY(dst, x, y, v) })
+		}
+	}
+	return l
+}
+
+// matrix assembles a linear map from its products with unit vectors.
+func matrix(rows, cols int, product func(dst, v []float64)) *mat.Dense {
+	m := mat.NewDense(rows, cols, nil)
+	e, col := make([]float64, cols), make([]float64, rows)
+	for j := range e {
+		e[j] = 1
+		product(col, e)
+		e[j] = 0
+		m.SetCol(j, col)
+	}
+	return m
+}
+
+// symmetric is matrix for a symmetric map; rounding asymmetry is averaged away.
+func symmetric(n int, product func(dst, v []float64)) *mat.SymDense {
+	m := matrix(n, n, product)
+	s := mat.NewSymDense(n, nil)
+	for i := range n {
+		for j := i; j < n; j++ {
+			s.SetSym(i, j, (m.At(i, j)+m.At(j, i))/2)
+		}
+	}
+	return s
+}
+
+// at is the program  min over y in Y of wg·g(x, y) + wf·f(x, y)  subject to
+// h(x, y) <= 0.
+func (l *lower) at(x []float64, wg, wf float64) *program {
+	p := l.p
+	tmp := make([]float64, p.NY)
+	pr := &program{n: p.NY, z: p.Y}
+	pr.value = func(y []float64) float64 {
+		v := 0.0
+		if wg != 0 {
+			v += wg * p.Lower.Value(x, y)
+		}
+		if wf != 0 {
+			v += wf * p.Upper.Value(x, y)
+		}
+		return v
+	}
+	pr.grad = func(dst, y []float64) {
+		clear(dst)
+		if wg != 0 {
+			p.Lower.GradY(tmp, x, y)
+			floats.AddScaled(dst, wg, tmp)
+		}
+		if wf != 0 {
+			p.Upper.GradY(tmp, x, y)
+			floats.AddScaled(dst, wf, tmp)
+		}
+	}
+	pr.hess = func(dst, y, v []float64) {
+		clear(dst)
+		if wg != 0 {
+			p.Lower.HessYY(tmp, x, y, v)
+			floats.AddScaled(dst, wg, tmp)
+		}
+		if wf != 0 {
+			p.Upper.HessYY(tmp, x, y, v)
+			floats.AddScaled(dst, wf, tmp)
+		}
+	}
+	if l.quadratic && wf == 0 && p.NY <= denseLimit {
+		y := make([]float64, p.NY)
+		pr.project(y, y)
+		pr.hessian = symmetric(p.NY, func(dst, v []float64) { pr.hess(dst, y, v) })
+	}
+	if h := p.Coupling; h != nil {
+		pr.rows, pr.eq = h.Rows, h.Equalities
+		pr.cons = func(dst, y []float64) { h.Value(dst, x, y) }
+		pr.jac = func(dst, y, v []float64) { h.JacY(dst, x, y, v) }
+		pr.jacT = func(dst, y, mu []float64) { h.JacYT(dst, x, y, mu) }
+		if !l.affine && !l.quadratic {
+			pr.curve = func(dst, y, mu, v []float64) { h.HessYY(dst, x, y, mu, v) }
+		}
+		pr.jacobian = l.jacobian
+		if pr.jacobian == nil && l.quadratic && p.NY <= denseLimit && h.Rows*p.NY <= 4e6 {
+			y := make([]float64, p.NY)
+			pr.project(y, y)
+			pr.jacobian = matrix(h.Rows, p.NY, func(dst, v []float64) { pr.jac(dst, y, v) })
+		}
+	}
+	return pr
+}

@@ -1,0 +1,73 @@
+package certify
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// finding is one reason against an answer, or for calling it less than proven.
+type finding struct {
+	verdict Verdict // Refuted, Inexact or VerifiedLocally
+	text    string
+}
+
+// judge records value against its tolerance: above it the answer is inexact,
+// above Clear times the tolerance (or NaN) it is refuted.
+func (m *measurement) judge(value, tol float64, format string, args ...any) {
+	switch {
+	case value <= tol:
+	case value <= m.s.Tolerances.Clear*tol:
+		m.findings = append(m.findings, finding{Inexact, fmt.Sprintf(format, args...) + fmt.Sprintf(" (tolerance %.3g)", tol)})
+	default:
+		m.refute(format, args...)
+	}
+}
+
+func (m *measurement) refute(format string, args ...any) {
+	m.findings = append(m.findings, finding{Refuted, fmt.Sprintf(format, args...)})
+}
+
+// suspect records that a figure could not be brought below its tolerance,
+// although nothing shows the answer to be wrong.
+func (m *measurement) suspect(format string, args ...any) {
+	m.findings = append(m.findings, finding{Inexact, fmt.Sprintf(format, args...)})
+}
+
+// local records that a part of the verdict rests on a search.
+func (m *measurement) local(format string, args ...any) {
+	m.findings = append(m.findings, finding{VerifiedLocally, fmt.Sprintf(format, args...)})
+}
+
+// decide sets the verdict to the worst finding and the message to its reasons.
+// A bound that is attained by a feasible lower solution makes stationarity and
+// the search for better x superfluous.
+func (m *measurement) decide() {
+	worst := Verified
+	for _, f := range m.findings {
+		worst = max(worst, f.verdict)
+	}
+	var reasons []string
+	for _, f := range m.findings {
+		if f.verdict == worst {
+			reasons = append(reasons, f.text)
+		}
+	}
+	m.c.Verdict = worst
+	switch worst {
+	case Refuted:
+		m.c.Message = "The answer is wrong: " + strings.Join(reasons, "; ") + "."
+	case Inexact:
+		m.c.Message = "The answer is close but not within tolerance: " + strings.Join(reasons, "; ") + "."
+	case VerifiedLocally:
+		m.c.Message = "Nothing better was found, but a part rests on a search and is not proven: " + strings.Join(reasons, "; ") + "."
+	default:
+		m.c.Message = "y is a lower solution at x, proven by duality."
+	}
+}
+
+// attained reports whether f is within the bound's tolerance.
+func (m *measurement) attained() bool {
+	b := m.c.Bound
+	return b != nil && math.Abs(float64(b.Gap)) <= m.s.Tolerances.Bound*math.Max(1, math.Abs(float64(m.c.Upper)))
+}
