@@ -43,6 +43,19 @@ func Fields(ptr any) []Field {
 	return fields
 }
 
+// Names lists the names of the parameters of the struct that ptr points to; nil
+// has none.
+func Names(ptr any) []string {
+	if ptr == nil {
+		return nil
+	}
+	var names []string
+	for _, f := range Fields(ptr) {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
 // Fill sets the zero fields of *ptr to their defaults and checks every field
 // against its range. Errors are *bilevel.SettingError.
 func Fill(ptr any) error {
