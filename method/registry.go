@@ -26,6 +26,8 @@ var table = []Entry{
 		"no coupling constraint", func() bilevel.Method { return new(VPBGD) }},
 	{"f2sa", "value-function penalty method with an increasing multiplier and decreasing steps",
 		"no coupling constraint; g strongly convex in y", func() bilevel.Method { return new(F2SA) }},
+	{"blocc", "penalty method for lower levels with coupling constraints, primal-dual or exact inner solves",
+		"variables on []float64", func() bilevel.Method { return new(BLOCC) }},
 	{"bome", "descent on f bent by a dynamic barrier on the value gap",
 		"no coupling constraint", func() bilevel.Method { return new(BOME) }},
 	{"alright", "sampled trade-off of f and g, for comparison: not a bilevel method",
