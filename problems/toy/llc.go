@@ -25,7 +25,8 @@ import (
 func openLLC(r request) (*problems.Instance, error) {
 	n := r.n
 	// The published start: 10 in every component of x and y, from which the
-	// script subtracts (1'x + 1'y)/n in x and half of it in y.
+	// script subtracts (1'x + 1'y)/n in x and then, with the new x, (1'x + 1'y)/(2n)
+	// in y, which is 0.
 	p := &bilevel.Problem{
 		NX: n, NY: 2 * n,
 		Upper: bilevel.Objective{
@@ -70,7 +71,7 @@ func openLLC(r request) (*problems.Instance, error) {
 			JacX: total, JacY: total,
 		},
 		Structure: bilevel.Structure{LowerConvex: true, LowerQuadratic: true, JointlyConvex: true},
-		X0:        filled(n, -20), Y0: filled(2*n, -5),
+		X0:        filled(n, -20), Y0: filled(2*n, 10),
 		Oracle: llcOracle{n},
 	}
 	known := problems.Known{X: filled(n, -0.3), Y: filled(2*n, 0.7), Upper: float64(n) / 20, Global: true, Source: "closed form (optimistic)"}
