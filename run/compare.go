@@ -1,0 +1,206 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/certify"
+	"github.com/bilevel-go/bilevel/method"
+	"github.com/bilevel-go/bilevel/problems/catalog"
+)
+
+// Comparison is the outcome of several methods and seeds on one problem.
+type Comparison struct {
+	Problem string          `json:"problem"`
+	Mode    string          `json:"mode"`
+	Methods []MethodSummary `json:"methods"`
+	Runs    []*Document     `json:"runs"`
+	Version string          `json:"version"`
+}
+
+// MethodSummary is one method over all seeds. Passed counts the certificates that
+// are neither inexact nor refuted.
+type MethodSummary struct {
+	Method     string            `json:"method"`
+	Runs       int               `json:"runs"`
+	Converged  int               `json:"converged"`
+	Passed     int               `json:"passed"`
+	Upper      Spread            `json:"upper"`
+	Wall       Spread            `json:"wall_s"`
+	Iterations Spread            `json:"outer_iterations"`
+	Metrics    map[string]Spread `json:"metrics"`
+}
+
+// Spread is a mean and a standard deviation (of a sample: null for one run), with
+// the best and the worst.
+type Spread struct {
+	Mean certify.Number `json:"mean"`
+	Std  certify.Number `json:"std"`
+	Min  certify.Number `json:"min"`
+	Max  certify.Number `json:"max"`
+}
+
+func spread(v []float64) Spread {
+	if len(v) == 0 {
+		n := certify.Number(math.NaN())
+		return Spread{n, n, n, n}
+	}
+	mean, std := stat.MeanStdDev(v, nil)
+	return Spread{certify.Number(mean), certify.Number(std), certify.Number(slices.Min(v)), certify.Number(slices.Max(v))}
+}
+
+// Comparing says what Compare runs.
+type Comparing struct {
+	Config  Config // Method and Seed are replaced
+	Methods []string
+	Seeds   []uint64
+	// Settings are applied to the problem and to every method that has them; one
+	// that nothing has is an error.
+	Settings map[string]string
+}
+
+// Jobs prepares every run, methods in order and seeds within them, without doing
+// any work: a mistake anywhere refuses all.
+func (c Comparing) Jobs() ([]*Job, error) {
+	var jobs []*Job
+	for _, name := range c.Methods {
+		config := c.Config
+		config.Method = name
+		for key, value := range c.Settings {
+			if err := config.Assign(map[string]string{key: value}); err != nil && !c.isSettingOfAny(key) {
+				return nil, err
+			}
+		}
+		for _, seed := range c.Seeds {
+			config.Seed = &seed
+			job, err := Prepare(config, 1)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs, nil
+}
+
+// isSettingOfAny reports whether some method of the comparison has the setting.
+func (c Comparing) isSettingOfAny(key string) bool {
+	for _, name := range c.Methods {
+		m, err := method.Lookup(name)
+		if err != nil {
+			continue
+		}
+		if _, _, err := catalog.Split(c.Config.Problem, m, map[string]string{key: ""}); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Compare executes jobs, at most workers at a time, each in the directory that
+// open names for it, and summarises them in order. Every run has the bits it
+// would have alone. done is told of each run as it ends, from any goroutine.
+func Compare(ctx context.Context, jobs []*Job, workers int, open func(job *Job) (*Dir, error), log slog.Handler, done func(job *Job, d *Document)) (*Comparison, error) {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	docs, errs := make([]*Document, len(jobs)), make([]error, len(jobs))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(workers, len(jobs)) {
+		wg.Go(func() {
+			for i := range next {
+				d, err := open(jobs[i])
+				if err == nil {
+					var out *Outcome
+					if out, err = Execute(ctx, jobs[i], d, Options{Log: log, Shared: workers > 1}); err == nil {
+						docs[i] = out.Document
+						done(jobs[i], out.Document)
+					}
+				}
+				if errs[i] = err; err != nil {
+					cancel()
+				}
+			}
+		})
+	}
+	for i := range jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	if err := first(errors.Join(errs...)); err != nil {
+		return nil, err
+	}
+	return summarise(jobs, docs), nil
+}
+
+func summarise(jobs []*Job, docs []*Document) *Comparison {
+	c := &Comparison{Problem: jobs[0].Config.Problem, Mode: jobs[0].Config.Mode, Version: Version()}
+	byMethod := map[string][]*Document{}
+	var order []string
+	for _, d := range docs {
+		if d == nil {
+			continue // interrupted before it began
+		}
+		c.Runs = append(c.Runs, d)
+		if byMethod[d.Method] == nil {
+			order = append(order, d.Method)
+		}
+		byMethod[d.Method] = append(byMethod[d.Method], d)
+	}
+	for _, name := range order {
+		c.Methods = append(c.Methods, summary(name, byMethod[name]))
+	}
+	return c
+}
+
+func summary(name string, docs []*Document) MethodSummary {
+	s := MethodSummary{Method: name, Runs: len(docs), Metrics: map[string]Spread{}}
+	column := func(of func(d *Document) certify.Number) Spread {
+		v := []float64{}
+		for _, d := range docs {
+			if n := of(d); n.Known() {
+				v = append(v, float64(n))
+			}
+		}
+		return spread(v)
+	}
+	for _, d := range docs {
+		if d.Status == bilevel.Converged {
+			s.Converged++
+		}
+		if d.Certificate != nil && d.Certificate.Verdict.OK() {
+			s.Passed++
+		}
+		for key := range d.Metrics {
+			s.Metrics[key] = Spread{}
+		}
+	}
+	s.Upper = column(func(d *Document) certify.Number { return d.Upper })
+	s.Wall = column(func(d *Document) certify.Number { return d.Stats.Wall })
+	s.Iterations = column(func(d *Document) certify.Number { return certify.Number(d.Stats.Outer) })
+	for key := range s.Metrics {
+		s.Metrics[key] = column(func(d *Document) certify.Number {
+			if v, ok := d.Metrics[key]; ok {
+				return v
+			}
+			return certify.Number(math.NaN())
+		})
+	}
+	return s
+}

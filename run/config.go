@@ -1,0 +1,145 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/option"
+)
+
+// Config names a problem, a method and their settings: what a YAML file given to
+// the program holds, and what a run directory keeps. Zero fields are defaults.
+type Config struct {
+	Problem       string        `yaml:"problem"`
+	Method        string        `yaml:"method,omitempty"`
+	Mode          string        `yaml:"mode,omitempty"`
+	Seed          *uint64       `yaml:"seed,omitempty"`
+	MaxIterations int           `yaml:"max_iterations,omitempty"`
+	Tolerance     float64       `yaml:"tolerance,omitempty"`
+	TimeLimit     time.Duration `yaml:"time_limit,omitempty"`
+	// Data is a directory of external data.
+	Data            string   `yaml:"data,omitempty"`
+	ProblemSettings Settings `yaml:"problem_settings,omitempty"`
+	MethodSettings  Settings `yaml:"method_settings,omitempty"`
+	// Version is the program that wrote the file; it is not read back.
+	Version string `yaml:"version,omitempty"`
+}
+
+// Settings maps a setting's name to its value as text.
+type Settings map[string]string
+
+// UnmarshalYAML keeps the values' own text: 1e-3 stays 1e-3.
+func (s *Settings) UnmarshalYAML(data []byte) error {
+	var raw map[string]scalar
+	if err := yaml.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	*s = make(Settings, len(raw))
+	for k, v := range raw {
+		(*s)[k] = string(v)
+	}
+	return nil
+}
+
+// scalar is the text of a number, a word or a string.
+type scalar string
+
+func (s *scalar) UnmarshalYAML(data []byte) error {
+	var v any
+	if err := yaml.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	switch v := v.(type) {
+	case nil:
+		return errors.New("a value is missing")
+	case string:
+		*s = scalar(v)
+	case map[string]any, []any:
+		return errors.New("a setting is a number, a word or true/false, not a list or a map")
+	default:
+		*s = scalar(bytes.TrimSpace(data))
+	}
+	return nil
+}
+
+// maxConfig bounds the size of a configuration file.
+const maxConfig = 1 << 20
+
+// ReadConfig reads a configuration file. Errors name the file, the line and what
+// is allowed there, and match bilevel.ErrInvalid.
+func ReadConfig(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, &bilevel.SettingError{Field: "problem file", Value: path, Allowed: "a file that can be read (" + reason(err).Error() + ")"}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return Config{}, &bilevel.SettingError{Field: "problem file", Value: path, Allowed: "a file that can be read (" + reason(err).Error() + ")"}
+	}
+	if len(data) > maxConfig {
+		return Config{}, &bilevel.SettingError{Field: "size of " + path, Value: "more than 1 MiB", Allowed: "a YAML file of at most 1 MiB"}
+	}
+	return ParseConfig(path, data)
+}
+
+// ParseConfig is ReadConfig on the contents of the file called path.
+func ParseConfig(path string, data []byte) (Config, error) {
+	var c Config
+	err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict())
+	if err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, configError(path, err)
+	}
+	if c.Problem == "" {
+		return Config{}, &bilevel.SettingError{Field: path + ": problem", Value: `""`, Allowed: "the name of a problem (see `bilevel list problems`)"}
+	}
+	return c, nil
+}
+
+func configError(path string, err error) error {
+	where, message := path, err.Error()
+	var y yaml.Error
+	if errors.As(err, &y) {
+		message = y.GetMessage()
+		if t := y.GetToken(); t != nil && t.Position != nil {
+			where = fmt.Sprintf("%s:%d", path, t.Position.Line)
+		}
+	}
+	var unknown *yaml.UnknownFieldError
+	if errors.As(err, &unknown) && unknown.Token != nil {
+		if se, ok := option.Unknown("key", unknown.Token.Value, configKeys()).(*bilevel.SettingError); ok {
+			return &bilevel.SettingError{Field: where + ": key", Value: se.Value, Allowed: se.Allowed}
+		}
+	}
+	message = strings.Join(strings.Fields(message), " ")
+	return &bilevel.SettingError{Field: where, Value: message, Allowed: "YAML with the keys " + strings.Join(configKeys(), ", ")}
+}
+
+func configKeys() []string {
+	t := reflect.TypeFor[Config]()
+	var keys []string
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		keys = append(keys, name)
+	}
+	return keys
+}
+
+// Write writes c as YAML.
+func (c Config) Write(w io.Writer) error {
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, "# The settings of this run as resolved; `bilevel solve "+ConfigFile+"` runs the same again.\n"+string(b))
+	return err
+}

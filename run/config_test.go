@@ -1,0 +1,76 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bilevel-go/bilevel"
+)
+
+func TestConfigRoundTrip(t *testing.T) {
+	seed := uint64(1<<63 + 7)
+	want := Config{Problem: "svm", Method: "blocc", Mode: "faithful", Seed: &seed, MaxIterations: 12, Tolerance: 1e-300, TimeLimit: 90 * time.Second,
+		Data: "some: dir", ProblemSettings: Settings{"split": "3", "file": "a #b.csv", "flag": "true"}, MethodSettings: Settings{"gamma": "1e-3", "alpha": "0.30000000000000004"}}
+	var b bytes.Buffer
+	if err := want.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseConfig("c.yaml", b.Bytes())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &b)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read back %+v, want %+v\n%s", got, want, &b)
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"empty", "", "c.yaml: problem"},
+		{"comment", "# nothing\n", "c.yaml: problem"},
+		{"unknown key", "problem: svm\nmethd: blocc\n", `c.yaml:2: key = "methd": allowed is did you mean "method"?`},
+		{"word for a number", "problem: svm\nmethod: auto\nmax_iterations: many\n", "c.yaml:3"},
+		{"bad duration", "problem: svm\ntime_limit: soon\n", "c.yaml"},
+		{"list for a setting", "problem: svm\nmethod_settings:\n  gamma: [1, 2]\n", "not a list"},
+		{"not YAML", "problem: [svm\n", "c.yaml:1"},
+		{"binary", "\x00\x01\x02\xff\xfe", "c.yaml"},
+		{"a list", "- a\n- b\n", "c.yaml:1"},
+		{"twice", "problem: svm\nproblem: toy\n", "c.yaml:2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := ParseConfig("c.yaml", []byte(c.text))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if !errors.Is(err, bilevel.ErrInvalid) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q, want one line with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte("problem: svm\nmethod: auto\nmethod_settings: {gamma: 1e-3}\n"))
+	f.Add([]byte("problem: &a svm\nmethod: *a\n"))
+	f.Add([]byte("time_limit: 3s\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig("c.yaml", data)
+		if err != nil {
+			if !errors.Is(err, bilevel.ErrInvalid) {
+				t.Fatalf("error %v does not match ErrInvalid", err)
+			}
+			return
+		}
+		var b bytes.Buffer
+		if err := c.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseConfig("c.yaml", b.Bytes()); err != nil {
+			t.Fatalf("what was written is refused: %v\n%s", err, &b)
+		}
+	})
+}
