@@ -1,13 +1,14 @@
 package bilevel
 
 import (
-	"errors"
 	"fmt"
+
+	"github.com/bilevel-go/bilevel/set"
 )
 
 // ErrInvalid is matched (errors.Is) by every error that reports a user's
-// mistake in a problem or a setting.
-var ErrInvalid = errors.New("invalid input")
+// mistake in a problem, a set or a setting.
+var ErrInvalid = set.ErrInvalid
 
 // SettingError reports a setting or field with a value that is not allowed.
 type SettingError struct {

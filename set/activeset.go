@@ -26,7 +26,7 @@ type activeSet struct {
 	active []bool      // row is in W
 	u      []float64   // multipliers of W
 	q      [][]float64 // orthonormal columns spanning N
-	r      [][]float64 // r[k][i], i <= k: column k of R
+	r      [][]float64 // r[k][i], i <= k: entry i of column k of R
 	y      []float64
 	z      []float64
 	c      []float64 // Q^T a_p, then N^+ a_p
@@ -36,12 +36,9 @@ func newActiveSet(m, n int) *activeSet {
 	k := min(m, n)
 	w := &activeSet{rows: make([]int, 0, k), active: make([]bool, m), u: make([]float64, k+1),
 		y: make([]float64, n), z: make([]float64, n), c: make([]float64, k+1)}
-	for i := range k {
+	for range k {
 		w.q = append(w.q, make([]float64, n))
-		w.r = append(w.r, make([]float64, i+1, k))
-	}
-	for i := range w.r {
-		w.r[i] = w.r[i][:k]
+		w.r = append(w.r, make([]float64, k))
 	}
 	return w
 }

@@ -98,5 +98,5 @@ func (s *box) ProjectDeriv(dst, x, v []float64) bool {
 // near reports whether a and b agree up to rounding: a projection is then not
 // told from its kink.
 func near(a, b float64) bool {
-	return math.Abs(a-b) <= 1e-12*math.Max(1, math.Abs(b))
+	return math.Abs(a-b) <= 1e-12*math.Max(1, math.Abs(a))
 }

@@ -139,7 +139,10 @@ func (s *halfspaces) ProjectDeriv(dst, x, v []float64) bool {
 		smooth = smooth && u > 1e-12*math.Max(1, math.Abs(s.b[w.rows[k]]))
 	}
 	for i, a := range s.a {
-		smooth = smooth && (w.active[i] || !near(floats.Dot(a, w.y), s.b[i]))
+		// A tight row in the span of the active ones stays tight as x moves.
+		if !w.active[i] && near(floats.Dot(a, w.y), s.b[i]) && w.split(a) > dependent {
+			smooth = false
+		}
 	}
 	return smooth
 }

@@ -44,7 +44,7 @@ func (s *simplex) threshold(x []float64) float64 {
 	for _, v := range x {
 		top = math.Max(top, v)
 	}
-	tau, kept := math.Inf(-1), 0
+	tau, kept := math.Inf(-1), s.n+1
 	for {
 		sum, count := 0.0, 0
 		for _, v := range x {
@@ -53,7 +53,7 @@ func (s *simplex) threshold(x []float64) float64 {
 				count++
 			}
 		}
-		if count == kept || count == 0 {
+		if count >= kept || count == 0 { // >: rounding let one back in
 			return top + tau
 		}
 		tau, kept = (sum-s.total)/float64(count), count
