@@ -73,9 +73,12 @@ func Split(name string, method any, set map[string]string) (forProblem, forMetho
 	for key, value := range set {
 		owner, bare, qualified := strings.Cut(key, ".")
 		inProblem, inMethod := ofProblem[key], ofMethod[key]
-		if qualified && (owner == "problem" || owner == "method") {
-			key = bare
-			inProblem, inMethod = owner == "problem" && ofProblem[bare], owner == "method" && ofMethod[bare]
+		kind, names := "setting", append(option.Names(f.Settings()), option.Names(method)...)
+		switch {
+		case qualified && owner == "problem":
+			key, inProblem, inMethod, kind, names = bare, ofProblem[bare], false, "problem setting", option.Names(f.Settings())
+		case qualified && owner == "method":
+			key, inProblem, inMethod, kind, names = bare, false, ofMethod[bare], "method setting", option.Names(method)
 		}
 		to := forMethod
 		if inProblem {
@@ -90,7 +93,7 @@ func Split(name string, method any, set map[string]string) (forProblem, forMetho
 		case inProblem || inMethod:
 			to[key] = value
 		default:
-			return nil, nil, option.Unknown("setting", key, append(option.Names(f.Settings()), option.Names(method)...))
+			return nil, nil, option.Unknown(kind, key, names)
 		}
 	}
 	return forProblem, forMethod, nil

@@ -68,7 +68,7 @@ func TestSplit(t *testing.T) {
 		{set: map[string]string{"problem.start": "fixed", "method.start": "a"}, problem: "start=fixed", method: "start=a"},
 		{set: map[string]string{"start": "fixed"}, refused: "problem.start or method.start"},
 		{set: map[string]string{"gama": "2"}, refused: `did you mean "gamma"?`},
-		{set: map[string]string{"problem.gamma": "2"}, refused: "setting"},
+		{set: map[string]string{"problem.gamma": "2"}, refused: "problem setting"},
 		{set: map[string]string{"n": "5", "problem.n": "6"}, refused: "given once"},
 	} {
 		p, m, err := catalog.Split(name, &method, c.set)

@@ -39,7 +39,7 @@ func openNegative(r request) (*problems.Instance, error) {
 		p.X0[0] = math.Min(3.5*rng.Float64(), 1.5)
 		p.Y0[0] = math.Min(-5+13.5*rng.Float64(), 1.5)
 	}
-	published := map[string]string{"gamma": "15", "step": "0.01", "lower_step": "0.01", "inner": "100", "max_iterations": "1000", "tolerance": "1e-8"}
+	published := map[string]string{"gamma": "15", "eta": "0.01", "beta": "0.01", "inner": "100", "inner_tol": "1e-8", "warm": "y_g", "max_iterations": "1000", "tolerance": "1e-8"}
 	return &problems.Instance{
 		Doc:     "The follower tracks x - 1; the leader's cost is steep in y, so the follower's reaction carries the whole gradient that PBGD-Free leaves out.",
 		Source:  "PBGD-Free, arXiv 2507.20400",

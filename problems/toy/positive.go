@@ -63,8 +63,9 @@ func openPositive(request) (*problems.Instance, error) {
 		Problem: p,
 		Known:   []problems.Known{{X: []float64{x}, Y: []float64{y}, Upper: p.Upper.Value([]float64{x}, []float64{y}), Global: true, Source: "zero of phi' by bisection"}},
 		Published: map[string]map[string]string{
-			"v-pbgd":    {"gamma": "16", "step": "0.01", "lower_step": "0.01", "inner": "10", "max_iterations": "5000"},
-			"pbgd-free": {"gamma": "16", "step": "0.01", "lower_step": "0.01", "inner": "2", "max_iterations": "40000"},
+			// The published loops have no stopping test.
+			"v-pbgd":    {"gamma": "16", "eta": "0.01", "beta": "0.01", "inner": "10", "max_iterations": "5000", "tolerance": "1e-300"},
+			"pbgd-free": {"gamma": "16", "eta": "0.01", "beta": "0.01", "inner": "2", "max_iterations": "40000", "tolerance": "1e-300"},
 		},
 	}, nil
 }
