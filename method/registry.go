@@ -20,6 +20,8 @@ type Entry struct {
 
 // table lists every method, in the order of lists and help texts.
 var table = []Entry{
+	{"auto", "chooses and combines the methods below, until the certificate verifies; needs no parameter",
+		"any problem on []float64", func() bilevel.Method { return new(Auto) }},
 	{"pbgd-free", "penalty method without the value-function terms: one loop, no y_g",
 		"any problem; right only where f is flat in y near the lower solution", func() bilevel.Method { return new(PBGDFree) }},
 	{"v-pbgd", "value-function penalty method with a fixed or ramped gamma",
