@@ -111,6 +111,7 @@ func (s *activeSet) load(h quadratic, want []int) {
 			return
 		}
 		if s.enter(row(s.rows, i)) {
+			s.direction()
 			s.add(i, 0)
 		}
 	}

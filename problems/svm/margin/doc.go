@@ -98,6 +98,31 @@ func checkLen(name string, v []float64, n int) error {
 	return nil
 }
 
+// checkFinite validates the entries of a vector.
+func checkFinite(name string, v []float64) error {
+	for j, x := range v {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return inputError("%s[%d] = %v: allowed is a finite number", name, j, x)
+		}
+	}
+	return nil
+}
+
+// checkBounds validates right-hand sides and returns the largest finite one in
+// absolute value.
+func checkBounds(t []float64) (float64, error) {
+	big := 0.0
+	for i, v := range t {
+		if math.IsNaN(v) || math.IsInf(v, 1) {
+			return 0, inputError("t[%d] = %v: allowed is a finite number or -Inf", i, v)
+		}
+		if !math.IsInf(v, -1) {
+			big = math.Max(big, math.Abs(v))
+		}
+	}
+	return big, nil
+}
+
 // row returns row i of a.
 func row(a blas64.General, i int) []float64 {
 	return a.Data[i*a.Stride : i*a.Stride+a.Cols : i*a.Stride+a.Cols]

@@ -113,9 +113,7 @@ func (s *activeSet) restore(h quadratic) {
 			continue
 		}
 		copy(s.y, s.free)
-		if s.q > 0 {
-			blas64.Gemv(blas.Trans, 1, blas64.General{Rows: s.q, Cols: s.d, Stride: s.b.Stride, Data: s.b.Data}, vector(g), 1, vector(s.y))
-		}
+		s.within(g)
 		return
 	}
 }
@@ -124,12 +122,9 @@ func (s *activeSet) restore(h quadratic) {
 // constraints hold. It reports whether the pair is optimal to tol; where it is
 // not, the search has to go on from restore.
 func (s *activeSet) polish(h quadratic, tol float64) bool {
-	e := s.step[:s.q]
 	before := math.Inf(1)
 	for {
-		for j := range s.tmp {
-			s.tmp[j] = 0
-		}
+		clear(s.tmp)
 		for j, i := range s.act {
 			blas64.Axpy(s.mu[j], vector(row(s.rows, i)), vector(s.tmp))
 		}
@@ -137,11 +132,7 @@ func (s *activeSet) polish(h quadratic, tol float64) bool {
 		for j, f := range s.free {
 			s.y[j] = f + s.tmp[j]
 		}
-		worst := 0.0
-		for j, i := range s.act {
-			e[j] = s.t[i] - blas64.Dot(vector(row(s.rows, i)), vector(s.y))
-			worst = math.Max(worst, math.Abs(e[j]))
-		}
+		e, worst := s.defect()
 		if worst == 0 || worst > before/2 {
 			break
 		}
@@ -149,6 +140,12 @@ func (s *activeSet) polish(h quadratic, tol float64) bool {
 		s.upper(blas.Trans, e)
 		s.upper(blas.NoTrans, e)
 		blas64.Axpy(1, vector(e), vector(s.mu))
+	}
+	// The rounding of H^-1 is left in y; the same correction applied to y itself
+	// takes it out.
+	if e, worst := s.defect(); worst > 0 {
+		s.upper(blas.Trans, e)
+		s.within(e)
 	}
 	for _, m := range s.mu {
 		if m < 0 {
@@ -158,6 +155,23 @@ func (s *activeSet) polish(h quadratic, tol float64) bool {
 	s.cand = s.cand[:0]
 	p, _ := s.price(tol)
 	return p < 0
+}
+
+// defect writes t_A - r_A.y to step and returns it with its largest entry.
+func (s *activeSet) defect() (e []float64, worst float64) {
+	e = s.step[:s.q]
+	for j, i := range s.act {
+		e[j] = s.t[i] - blas64.Dot(vector(row(s.rows, i)), vector(s.y))
+		worst = math.Max(worst, math.Abs(e[j]))
+	}
+	return e, worst
+}
+
+// within adds B1'g to y.
+func (s *activeSet) within(g []float64) {
+	if s.q > 0 {
+		blas64.Gemv(blas.Trans, 1, blas64.General{Rows: s.q, Cols: s.d, Stride: s.b.Stride, Data: s.b.Data}, vector(g), 1, vector(s.y))
+	}
 }
 
 // upper solves with R in place.

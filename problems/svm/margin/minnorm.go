@@ -23,6 +23,7 @@ type MinNorm struct {
 	diag   *diagonal
 	linear []float64
 	work   []float64
+	want   []int
 	cert   []float64
 	fresh  bool
 	err    InfeasibleError
@@ -35,7 +36,7 @@ func NewMinNorm(rows blas64.General) (*MinNorm, error) {
 	}
 	s := &MinNorm{
 		set: newActiveSet(rows), diag: &diagonal{d: make([]float64, rows.Cols)},
-		linear: make([]float64, rows.Cols), work: make([]float64, rows.Cols), cert: make([]float64, rows.Rows), fresh: true,
+		linear: make([]float64, rows.Cols), work: make([]float64, rows.Cols), want: make([]int, 0, rows.Cols), cert: make([]float64, rows.Rows), fresh: true,
 	}
 	for j := range s.diag.d {
 		s.diag.d[j] = 1
@@ -63,10 +64,8 @@ func (s *MinNorm) SetLinear(c []float64) error {
 	if err := checkLen("linear", c, len(s.linear)); err != nil {
 		return err
 	}
-	for j, v := range c {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return inputError("linear[%d] = %v: allowed is a finite number", j, v)
-		}
+	if err := checkFinite("linear", c); err != nil {
+		return err
 	}
 	copy(s.linear, c)
 	return nil
@@ -82,14 +81,14 @@ func (s *MinNorm) Start(mu []float64) error {
 	if err := checkLen("mu", mu, s.set.rows.Rows); err != nil {
 		return err
 	}
-	s.set.reset(s.diag)
-	s.fresh = false
+	want := s.want[:0]
 	for i, m := range mu {
-		if m > 0 && s.set.q < s.set.d && s.set.enter(row(s.set.rows, i)) {
-			s.set.direction()
-			s.set.add(i, m)
+		if m > 0 && len(want) < cap(want) {
+			want = append(want, i)
 		}
 	}
+	s.set.load(s.diag, want)
+	s.fresh = false
 	return nil
 }
 
@@ -103,14 +102,9 @@ func (s *MinNorm) Solve(y, mu, t []float64) (Result, error) {
 	if err := checkSizes(a.rows, y, mu, t); err != nil {
 		return Result{}, err
 	}
-	big := 0.0
-	for i, v := range t {
-		if math.IsNaN(v) || math.IsInf(v, 1) {
-			return Result{}, inputError("t[%d] = %v: allowed is a finite number or -Inf", i, v)
-		}
-		if !math.IsInf(v, -1) {
-			big = math.Max(big, math.Abs(v))
-		}
+	big, err := checkBounds(t)
+	if err != nil {
+		return Result{}, err
 	}
 	if s.fresh {
 		a.reset(s.diag)
