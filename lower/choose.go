@@ -14,8 +14,11 @@ const (
 //   - on the whole space without constraints, [Newton] up to 600 variables and
 //     [LBFGS] beyond;
 //   - on a simple set without constraints, [APG];
+//   - with constraints, [MaxMin].
 func New(p *Problem) Solver {
 	switch {
+	case p.Rows > 0:
+		return &MaxMin{}
 	case set.IsWhole(p.Y) && p.N <= denseVariables:
 		return &Newton{}
 	case set.IsWhole(p.Y):
