@@ -41,15 +41,6 @@ func mustRead(t testing.TB, name string) *Data {
 	return d
 }
 
-func count(s []float64, ids []int) (plus int) {
-	for _, i := range ids {
-		if s[i] > 0 {
-			plus++
-		}
-	}
-	return plus
-}
-
 func TestBuiltInIsTheCleanData(t *testing.T) {
 	d, err := Read(pima, pimaCSV, "")
 	if err != nil {
@@ -79,7 +70,7 @@ func TestPublishedFileAgainstTheCleanData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scaled := scale(clean, nil)
+	scaled, _, _ := scale(clean, nil)
 	var differ [][2]int
 	for i := range scaled.Rows() {
 		for j, v := range scaled.Row(i) {

@@ -40,7 +40,7 @@ func quadratic(d *Data) (*Data, error) {
 // scale maps every feature of d linearly to [-1, 1] by its range over the given
 // rows (nil: all rows), as LIBSVM's svm-scale does. A feature that is constant
 // on them becomes 0.
-func scale(d *Data, rows []int) *Data {
+func scale(d *Data, rows []int) (scaled *Data, lo, hi []float64) {
 	p := d.features
 	s := &Data{Name: d.Name, Columns: d.Columns, Labels: d.Labels, lines: d.lines, features: p, A: make([]float64, len(d.A))}
 	if rows == nil {
@@ -49,16 +49,28 @@ func scale(d *Data, rows []int) *Data {
 			rows[i] = i
 		}
 	}
+	lo, hi = append(lo, d.Row(rows[0])...), append(hi, d.Row(rows[0])...)
 	for j := range p {
-		lo, hi := d.Row(rows[0])[j], d.Row(rows[0])[j]
 		for _, i := range rows {
-			lo, hi = min(lo, d.Row(i)[j]), max(hi, d.Row(i)[j])
+			lo[j], hi[j] = min(lo[j], d.Row(i)[j]), max(hi[j], d.Row(i)[j])
 		}
-		if hi > lo {
+		if hi[j] > lo[j] {
 			for i := range d.Rows() {
-				s.A[i*p+j] = -1 + 2*(d.A[i*p+j]-lo)/(hi-lo)
+				s.A[i*p+j] = -1 + 2*(d.A[i*p+j]-lo[j])/(hi[j]-lo[j])
 			}
 		}
 	}
-	return s
+	return s, lo, hi
+}
+
+// checkFinite refuses features that the scaling or the map has made infinite.
+func checkFinite(d *Data) error {
+	for i := range d.Rows() {
+		for j, v := range d.Row(i) {
+			if v-v != 0 {
+				return &DataError{d.Name, d.lines[i], fmt.Sprintf("feature %s becomes %v", d.Columns[j], v), "finite features after scaling and the feature map"}
+			}
+		}
+	}
+	return nil
 }
