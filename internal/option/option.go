@@ -83,12 +83,21 @@ func Set(ptr any, name, value string) error {
 		if err := assign(f, v, value); err != nil {
 			return err
 		}
+		if v.IsZero() && !isZero(v, f.Tag.Get("default")) {
+			return bad(f, value, "a value other than "+text(v)+", which stands for the default "+f.Tag.Get("default"))
+		}
 		return check(f, v)
 	})
 	if err == nil && !found {
 		err = Unknown("setting", name, names)
 	}
 	return err
+}
+
+// isZero reports whether the default of a field like v is its zero value.
+func isZero(v reflect.Value, text string) bool {
+	d := reflect.New(v.Type()).Elem()
+	return text == "" || assign(reflect.StructField{}, d, text) == nil && d.IsZero()
 }
 
 // Has reports whether *ptr has a parameter called name.
