@@ -110,12 +110,17 @@ func (n *neumann) solve(p, b vec.Vector, op operator) float64 {
 		return residualOf(p, b, op, n.q)
 	}
 	p.Copy(n.t)
-	stop := n.tolerance * vec.Norm(b)
+	size := vec.Norm(b)
+	stop := n.tolerance * size
 	for range n.terms {
 		op.apply(n.q, n.t)
 		n.t.Add(-rate, n.q)
 		p.Add(1, n.t)
-		if n.tolerance > 0 && vec.Norm(n.t) <= stop {
+		if n.tolerance == 0 {
+			continue
+		}
+		last := size
+		if size = vec.Norm(n.t); size <= stop || size >= last { // not a contraction: the residual says so
 			break
 		}
 	}

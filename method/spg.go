@@ -26,6 +26,7 @@ package method
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -191,4 +192,34 @@ func (s *spg) accept(t, phi, stationarity float64) {
 	s.g.Copy(s.g1)
 	s.remember(phi)
 	s.stationarity, s.moved = stationarity, math.Sqrt(ss)
+}
+
+// report does one iteration as the Step of a method whose X is x: it fills in p
+// and ends the run when the projected gradient is at most the tolerance. A stall
+// restarts the iteration along the plain gradient; a second one in a row ends
+// the run.
+func (s *spg) report(p *bilevel.Progress) (bilevel.Status, error) {
+	if err := s.begin(); err != nil {
+		return bilevel.Running, err
+	}
+	if !s.e.Stopped() && s.stationarity > s.e.Settings.Tolerance {
+		fresh := *s.count == 1
+		stalled, err := s.step()
+		if err != nil {
+			return bilevel.Running, err
+		}
+		if stalled && fresh {
+			return bilevel.Running, &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: fmt.Sprintf(
+				"No step along the projected hypergradient, of size %.3g, decreases phi: phi has a kink here, or the hypergradient is not accurate enough.", s.stationarity)}
+		}
+		if stalled {
+			s.restart()
+		}
+	}
+	p.Step, p.Stationarity = s.moved, s.stationarity
+	observe(s.e, p, false)
+	if s.stationarity <= s.e.Settings.Tolerance && !s.e.Stopped() {
+		return bilevel.Converged, nil
+	}
+	return bilevel.Running, nil
 }
