@@ -7,11 +7,13 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/problems"
+	"github.com/bilevel-go/bilevel/problems/svm"
 	"github.com/bilevel-go/bilevel/problems/toy"
 )
 
 // families lists the families in the order of lists.
 var families = []problems.Family{
+	svm.Family{},
 	toy.Family{},
 }
 

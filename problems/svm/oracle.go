@@ -35,9 +35,6 @@ func newSlackFreeOracle(t *task) (*slackFreeOracle, error) {
 	if o.penalised, err = margin.NewPenalised(t.train, t.validation); err != nil {
 		return nil, err
 	}
-	if o.joint, err = margin.NewJointProjection(t.train, floorC); err != nil {
-		return nil, err
-	}
 	return o, nil
 }
 
@@ -119,6 +116,12 @@ func (o *slackFreeOracle) Adjoint(dst, _, _, mu, v []float64) error {
 
 // ProjectJoint projects on { C >= floor, margins met }.
 func (o *slackFreeOracle) ProjectJoint(x, y []float64) error {
+	if o.joint == nil {
+		var err error
+		if o.joint, err = margin.NewJointProjection(o.rows, floorC); err != nil {
+			return levelError(err)
+		}
+	}
 	_, err := o.joint.ProjectMargin(y, x)
 	return levelError(err)
 }
@@ -129,7 +132,6 @@ func (o *slackFreeOracle) ProjectJoint(x, y []float64) error {
 type relaxed struct {
 	*slackFreeOracle
 	relaxation *margin.Relaxation
-	x, y       []float64
 }
 
 func newRelaxed(t *task) (*relaxed, error) {
@@ -137,23 +139,30 @@ func newRelaxed(t *task) (*relaxed, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := margin.NewRelaxation(t.train, t.validation, floorC)
-	if err != nil {
-		return nil, err
-	}
-	return &relaxed{o, r, make([]float64, t.n()), make([]float64, t.d)}, nil
+	return &relaxed{slackFreeOracle: o}, nil
 }
 
 // SolveRelaxation minimises f over C >= floor and the margins.
 func (o *relaxed) SolveRelaxation(x, y []float64) error {
-	_, err := o.relaxation.Solve(x, y)
-	return levelError(err)
+	_, err := o.solve(x, y)
+	return err
+}
+
+func (o *relaxed) solve(x, y []float64) (margin.Bound, error) {
+	if o.relaxation == nil {
+		var err error
+		if o.relaxation, err = margin.NewRelaxation(o.rows, o.validation, floorC); err != nil {
+			return margin.Bound{}, levelError(err)
+		}
+	}
+	b, err := o.relaxation.Solve(x, y)
+	return b, levelError(err)
 }
 
 // LowerBound is the relaxation's dual bound.
 func (o *relaxed) LowerBound() (float64, string, error) {
-	b, err := o.relaxation.Solve(o.x, o.y)
-	return b.Lower, "high-point relaxation (convex)", levelError(err)
+	b, err := o.solve(make([]float64, o.rows.Rows), make([]float64, o.rows.Cols))
+	return b.Lower, "high-point relaxation (convex)", err
 }
 
 // slackProjector is the oracle of the published code of LV-HBA: its projection,
@@ -164,13 +173,18 @@ type slackProjector struct {
 	d     int
 }
 
-func newSlackProjector(rows *slackRows, d int) (*slackProjector, error) {
-	j, err := margin.NewJointProjection(rows.all, math.Inf(-1))
-	return &slackProjector{rows, j, d}, err
+func newSlackProjector(rows *slackRows, d int) *slackProjector {
+	return &slackProjector{slackRows: rows, d: d}
 }
 
 // ProjectJoint projects (C, w, b, xi) on the margins and xi <= C.
 func (o *slackProjector) ProjectJoint(x, y []float64) error {
+	if o.joint == nil {
+		var err error
+		if o.joint, err = margin.NewJointProjection(o.all, math.Inf(-1)); err != nil {
+			return levelError(err)
+		}
+	}
 	_, err := o.joint.Project(y[:o.d], y[o.d:], x)
 	return levelError(err)
 }

@@ -50,10 +50,6 @@ func (t *task) normalisedSlack() (*bilevel.Problem, error) {
 	d := t.d
 	loss := newNormalisedLoss(t.validation)
 	rows := newSlackRows(t.train, (t.n()+batchSize-1)/batchSize)
-	oracle, err := newSlackProjector(rows, d)
-	if err != nil {
-		return nil, err
-	}
 	return &bilevel.Problem{
 		NX: t.n(), NY: d + t.n(),
 		Upper: plusHalfSquare(
@@ -62,7 +58,7 @@ func (t *task) normalisedSlack() (*bilevel.Problem, error) {
 		Lower:     halfSquare(d, d+t.n()),
 		Coupling:  rows.coupling(),
 		Structure: bilevel.Structure{LowerConvex: true, LowerQuadratic: true},
-		Oracle:    oracle,
+		Oracle:    newSlackProjector(rows, d),
 	}, nil
 }
 

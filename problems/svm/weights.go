@@ -183,7 +183,7 @@ func (t *task) ridge(lo, hi float64) (*bilevel.Problem, error) {
 		},
 		Structure: bilevel.Structure{LowerConvex: true, LowerModulus: math.Min(math.Exp(lo), biasRidge)},
 	}
-	p.Oracle, err = newHingeOracle(t, p, true, func(ridge, weight, x []float64) {
+	inner, err := newHingeOracle(t, p, true, func(ridge, weight, x []float64) {
 		for j, a := range x {
 			ridge[j] = math.Exp(a)
 		}
@@ -192,6 +192,9 @@ func (t *task) ridge(lo, hi float64) (*bilevel.Problem, error) {
 			weight[i] = 2 / n
 		}
 	})
+	least := constant(d, math.Exp(lo))
+	least[d-1] = biasRidge
+	p.Oracle = &ridgeOracle{inner, newMarginLoss(t.validation, logistic, 1/float64(t.validation.Rows)), least}
 	return p, err
 }
 
