@@ -91,6 +91,9 @@ func (s *solver) solve(p *program, z0, mu0 []float64) *solution {
 		}
 		w.updateMultipliers(sol)
 		w.residuals(sol)
+		if sol.residual() > tol() && sol.residual() <= 1e-2*(1+floats.Norm(w.plain, math.Inf(1))) {
+			w.polish(sol)
+		}
 		if sol.residual() <= tol() {
 			break
 		}

@@ -70,7 +70,19 @@ type measurement struct {
 	radius  float64   // the dual bound holds for lower answers this near
 	bounded bool      // Y has no point farther than radius
 
+	searched int         // starts of the search for a better lower solution
+	branches []*solution // distinct lower solutions found by the search, best first
+	base     *solution   // the lower solution of phi(x): own, or the optimistic one
+	geometry *tangent    // at base; nil when too large
+	implicit []float64   // dphi/dx = grad_x f - implicit
+	scale    float64     // of stationarity: max(1, |grad_x f|, |implicit|)
+	phi      *hyper
+
 	findings []finding
+}
+
+func (m *measurement) note(format string, args ...any) {
+	m.c.Notes = append(m.c.Notes, fmt.Sprintf(format, args...))
 }
 
 func newMeasurement(ctx context.Context, p *bilevel.Problem, x, y, multipliers []float64, s Settings) *measurement {
@@ -81,6 +93,12 @@ func newMeasurement(ctx context.Context, p *bilevel.Problem, x, y, multipliers [
 		Flatness: Flatness{Delta: nan, Alpha: 1.5, C: 0.5, OmittedRatio: nan, Gamma: Number(s.Gamma)}, tol: s.Tolerances}
 	stop := func() bool { return ctx.Err() != nil }
 	m := &measurement{stop: stop, p: bilevel.NewModel(p).Dense(), s: s, c: c, solver: newSolver(stop)}
+	if set.IsWhole(m.p.X) {
+		m.p.X = nil
+	}
+	if set.IsWhole(m.p.Y) {
+		m.p.Y = nil
+	}
 	m.x = append(m.x, x...)
 	if y != nil {
 		m.y = append(m.y, y...)
@@ -117,7 +135,14 @@ func (m *measurement) run() {
 	if m.stop() {
 		return
 	}
-	m.upperValues()
+	if !m.own.usable() {
+		return
+	}
+	m.uniqueness()
+	m.hypergradient()
+	m.globalBound()
+	m.probe()
+	m.flatness()
 }
 
 // upperFeasibility measures x; false when x is so far from X that the functions
@@ -170,7 +195,7 @@ func (m *measurement) solveLower() bool {
 		}
 		m.c.SolvedY = true
 		m.y = append([]float64(nil), m.own.z...)
-		m.c.Notes = append(m.c.Notes, "no y was given: the lower level was solved by the certificate's own solver")
+		m.note("no y was given: the lower level was solved by the certificate's own solver")
 	}
 	m.c.Y = m.y
 	m.c.Upper, m.c.Lower = Number(p.Upper.Value(m.x, m.y)), Number(p.Lower.Value(m.x, m.y))
@@ -256,7 +281,7 @@ func (m *measurement) lowerGap() {
 		found = m.own.value + floats.Norm(m.own.mu, 1)*m.own.violation
 		m.c.Value = Number(m.own.value)
 	} else {
-		m.c.Notes = append(m.c.Notes, "the certificate's own solver failed: "+lowerFailure(m.own))
+		m.note("the certificate's own solver failed: %s", lowerFailure(m.own))
 	}
 	lo, hi := math.Max(0, g-found), math.Inf(1)
 	radius := m.radius
@@ -273,8 +298,7 @@ func (m *measurement) lowerGap() {
 		}
 		hi = math.Max(lo, g-bound)
 		if m.modulus == 0 && !m.bounded {
-			m.c.Notes = append(m.c.Notes, fmt.Sprintf(
-				"the upper end of the lower gap holds for lower answers within %.3g of y, and grows in proportion to the distance beyond (convexity)", radius))
+			m.note("the upper end of the lower gap holds for lower answers within %.3g of y, and grows in proportion to the distance beyond (convexity)", radius)
 		}
 	}
 	m.c.LowerGap = Interval{Number(lo), Number(hi)}
@@ -284,6 +308,8 @@ func (m *measurement) lowerGap() {
 	switch {
 	case !m.own.usable():
 		m.suspect("the lower level could not be solved here, so y could not be compared with a lower solution")
+	case !m.convex && lo <= tol:
+		m.local("the lower level is not known to be convex at x, and y is the best of the lower solutions found by a search from %d starts", m.searched)
 	case m.convex && hi > tol && lo <= tol:
 		m.suspect("the lower gap is only known to be at most %.3g", hi)
 	}
@@ -296,8 +322,15 @@ func (m *measurement) multipliers() {
 		m.mu = append([]float64(nil), m.own.mu...)
 		m.c.SolvedMultipliers = m.pr.rows > 0
 	}
-	m.c.Multipliers = m.mu
 	st, neg, comp := m.pr.kktResidual(m.y, m.mu)
+	if m.c.SolvedMultipliers {
+		mu := m.pr.fitMultipliers(m.solver, m.y, m.mu)
+		if s, n, c := m.pr.kktResidual(m.y, mu); max(s, n, c) < max(st, neg, comp) {
+			m.mu, st, neg, comp = mu, s, n, c
+		}
+		m.note("no multipliers were given: least-squares multipliers of y were used")
+	}
+	m.c.Multipliers = m.mu
 	m.c.LowerKKT, m.c.Complementarity = Number(math.Max(st, neg)), Number(comp)
 	tmp := make([]float64, m.p.NY)
 	m.p.Lower.GradY(tmp, m.x, m.y)
@@ -329,9 +362,4 @@ func (p *program) kktResidual(y, mu []float64) (stationarity, negative, compleme
 	floats.SubTo(tmp, y, g)
 	p.project(tmp, tmp)
 	return floats.Distance(y, tmp, 2), negative, complementarity
-}
-
-// upperValues compares f at y with f at the own lower solution.
-func (m *measurement) upperValues() {
-	m.c.UpperSpread = Interval{m.c.Upper, m.c.Upper}
 }

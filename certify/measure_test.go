@@ -4,29 +4,36 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
+	"time"
+
+	"github.com/bilevel-go/bilevel/problems"
+	"github.com/bilevel-go/bilevel/problems/toy"
 )
 
-func TestRightAndWrongAnswersOfKinkedToy(t *testing.T) {
-	const x = 0.300704778330
-	for _, c := range []struct {
-		name     string
-		x, y, mu float64
-		want     Verdict
-	}{
-		{"optimum", x, x, 2 * x, Verified},
-		{"wrong y", x, x - 0.1, 2 * x, Refuted},
-	} {
-		got, err := Measure(context.Background(), kinked(4, 1), []float64{c.x}, []float64{c.y}, []float64{c.mu}, Settings{})
-		if err != nil {
-			t.Fatal(err)
+func openToy(t testing.TB, name string) *problems.Instance {
+	t.Helper()
+	inst, err := toy.Family{}.Open(problems.Request{Name: name, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inst
+}
+
+// TestKnownOptima accepts every toy's known local and global optima.
+func TestKnownOptima(t *testing.T) {
+	for _, e := range (toy.Family{}).Names() {
+		inst := openToy(t, e.Name)
+		for _, k := range inst.Known {
+			begin := time.Now()
+			got, err := Measure(context.Background(), inst.Problem, k.X, k.Y, nil, Settings{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			js, _ := json.Marshal(got)
+			t.Logf("%s %v global=%v %v %v\n%s", e.Name, k.X[0], k.Global, got.Verdict, time.Since(begin), js)
+			if !got.Verdict.OK() {
+				t.Errorf("%s: %v", e.Name, got.Message)
+			}
 		}
-		js, err := json.Marshal(got)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.Verdict != c.want {
-			t.Errorf("%s: verdict %v, want %v\n%s", c.name, got.Verdict, c.want, js)
-		}
-		t.Logf("%s", js)
 	}
 }

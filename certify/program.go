@@ -28,9 +28,9 @@ type program struct {
 }
 
 // denseLimit is the largest dimension for which Newton systems are assembled and
-// factorised; beyond it they are solved by conjugate gradients. At 700 a
-// factorisation takes some 40 ms.
-const denseLimit = 700
+// factorised; beyond it they are solved by conjugate gradients. At 400 a
+// step takes some 20 ms.
+const denseLimit = 400
 
 func (p *program) project(dst, z []float64) {
 	if p.z == nil {

@@ -36,6 +36,7 @@ func (m *measurement) search(y []float64) {
 		}
 		starts = append(starts, z)
 	}
+	m.searched = 1 + len(starts)
 	for _, z := range starts {
 		if m.stop() {
 			return
@@ -50,7 +51,32 @@ func (m *measurement) search(y []float64) {
 		if !m.own.usable() || sol.value < m.own.value-1e-12*(1+math.Abs(m.own.value)) {
 			m.own = sol
 		}
+		m.remember(sol)
 	}
+	m.remember(m.own)
+}
+
+// branchLimit is how many distinct lower solutions the search keeps.
+const branchLimit = 6
+
+// remember keeps the lowest distinct solutions, best first.
+func (m *measurement) remember(sol *solution) {
+	if !sol.usable() {
+		return
+	}
+	at := len(m.branches)
+	for i, b := range m.branches {
+		if floats.Distance(b.z, sol.z, math.Inf(1)) <= 1e-5*(1+floats.Norm(sol.z, math.Inf(1))) {
+			return
+		}
+		if at == len(m.branches) && sol.value < b.value {
+			at = i
+		}
+	}
+	m.branches = append(m.branches, nil)
+	copy(m.branches[at+1:], m.branches[at:])
+	m.branches[at] = sol
+	m.branches = m.branches[:min(len(m.branches), branchLimit)]
 }
 
 // grid returns the lowest few local minima of g over the feasible points of a

@@ -36,6 +36,10 @@ type Tolerances struct {
 	// KKT bounds the lower residual and complementarity, relative to
 	// max(1, |grad_y g|). Default 1e-6: y is then within 1e-6/m of a lower solution.
 	KKT float64
+	// Upper is the difference between f at y and at the (optimistic) lower solution,
+	// relative to max(1, |f|). Default 1e-6: what an error of 1e-6 in y does to
+	// an f of unit slope.
+	Upper float64
 	// Stationarity bounds the projected hypergradient norm, relative to
 	// max(1, |grad_x f|, |implicit part|). Default 1e-5: with the unit curvature of
 	// a well-scaled phi that is an error of 1e-10 in phi.
@@ -52,7 +56,7 @@ type Tolerances struct {
 
 // DefaultTolerances are the values used where a field is zero.
 func DefaultTolerances() Tolerances {
-	return Tolerances{Feasibility: 1e-6, Gap: 1e-9, KKT: 1e-6, Stationarity: 1e-5, Bound: 1e-7, Clear: 1e3}
+	return Tolerances{Feasibility: 1e-6, Gap: 1e-9, KKT: 1e-6, Upper: 1e-6, Stationarity: 1e-5, Bound: 1e-7, Clear: 1e3}
 }
 
 // fill sets zero fields to their defaults and checks the others.
@@ -84,6 +88,7 @@ func (s *Settings) fill(p *bilevel.Problem) error {
 	}{
 		{"Gamma", &s.Gamma, 10, 0}, {"Tolerances.Feasibility", &t.Feasibility, d.Feasibility, 0},
 		{"Tolerances.Gap", &t.Gap, d.Gap, 0}, {"Tolerances.KKT", &t.KKT, d.KKT, 0},
+		{"Tolerances.Upper", &t.Upper, d.Upper, 0},
 		{"Tolerances.Stationarity", &t.Stationarity, d.Stationarity, 0}, {"Tolerances.Bound", &t.Bound, d.Bound, 0},
 		{"Tolerances.Clear", &t.Clear, d.Clear, 1},
 	} {

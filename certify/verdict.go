@@ -40,8 +40,8 @@ func (m *measurement) local(format string, args ...any) {
 }
 
 // decide sets the verdict to the worst finding and the message to its reasons.
-// A bound that is attained by a feasible lower solution makes stationarity and
-// the search for better x superfluous.
+// An answer that nothing speaks against is globally optimal when it attains a
+// bound, for then no bilevel answer is better.
 func (m *measurement) decide() {
 	worst := Verified
 	for _, f := range m.findings {
@@ -53,8 +53,13 @@ func (m *measurement) decide() {
 			reasons = append(reasons, f.text)
 		}
 	}
+	if worst == Verified && m.attained() {
+		worst = VerifiedGlobally
+	}
 	m.c.Verdict = worst
 	switch worst {
+	case VerifiedGlobally:
+		m.c.Message = fmt.Sprintf("The answer is globally optimal: y is a lower solution at x, and f(x, y) attains a lower bound of every bilevel answer (%s).", m.c.Bound.By)
 	case Refuted:
 		m.c.Message = "The answer is wrong: " + strings.Join(reasons, "; ") + "."
 	case Inexact:
@@ -62,7 +67,7 @@ func (m *measurement) decide() {
 	case VerifiedLocally:
 		m.c.Message = "Nothing better was found, but a part rests on a search and is not proven: " + strings.Join(reasons, "; ") + "."
 	default:
-		m.c.Message = "y is a lower solution at x, proven by duality."
+		m.c.Message = "y is a lower solution at x, proven by duality, and no direction of x within X was found that lowers the upper objective."
 	}
 }
 

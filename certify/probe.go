@@ -1,0 +1,206 @@
+package certify
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/floats"
+)
+
+// probeSteps are the displacements at which phi is evaluated, relative to
+// max(1, |x|). Lower levels are solved to about 1e-12, so slopes by the smallest
+// step are good to about 1e-6.
+var probeSteps = [3]float64{1e-3, 1e-4, 1e-5}
+
+// side is phi along one direction of displacement that stays in X.
+type side struct {
+	length [3]float64 // |Delta| of each step; 0 where X blocks the way
+	change [3]float64 // phi(x + Delta) - phi(x)
+	linear [3]float64 // <dphi/dx, Delta>
+}
+
+// slope is the one-sided slope, extrapolated from the two smaller steps to
+// remove curvature.
+func (s *side) slope() float64 {
+	if math.IsInf(s.change[2], 1) || math.IsInf(s.change[1], 1) {
+		return math.Inf(1)
+	}
+	a, b := s.change[1]/s.length[1], s.change[2]/s.length[2]
+	return b + (b-a)*s.length[2]/(s.length[1]-s.length[2])
+}
+
+func (s *side) open() bool {
+	for _, l := range s.length {
+		if l == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// probe re-solves the lower level at x displaced along the hypergradient and
+// along sampled directions, both ways. It compares slopes of phi with dphi/dx,
+// finds kinks (one-sided slopes that do not meet as the step shrinks) and looks
+// for descent.
+func (m *measurement) probe() {
+	hg := &m.c.Hypergradient
+	phi0 := m.phi.at(m.x)
+	if math.IsNaN(phi0) || math.IsInf(phi0, 0) {
+		m.suspect("the hyper-objective could not be evaluated at x")
+		return
+	}
+	noise := 1e-11 * (1 + math.Abs(phi0))
+	tol := m.s.Tolerances.Stationarity * m.scale
+	minSlope, mismatch, decrease := math.Inf(1), 0.0, 0.0
+	kink := false
+	var descent *side
+	hg.Directions = 0
+	for _, d := range m.directions() {
+		if m.stop() {
+			return
+		}
+		up, down := m.along(d, 1, phi0), m.along(d, -1, phi0)
+		if m.stop() {
+			return
+		}
+		for _, s := range []*side{up, down} {
+			if !s.open() {
+				continue
+			}
+			hg.Directions++
+			slope := s.slope()
+			if math.IsNaN(slope) {
+				continue
+			}
+			minSlope = math.Min(minSlope, slope)
+			for i, c := range s.change {
+				decrease = math.Max(decrease, -c)
+				// What stationarity within tolerance cannot explain is descent.
+				if -c > 2*tol*s.length[i]+4*noise && (descent == nil || -c/s.length[i] > -descent.change[0]/descent.length[0]) {
+					if i == 0 && !(s.change[1] < -noise) {
+						continue // a better x, but not next to this one
+					}
+					descent = s
+				}
+			}
+		}
+		if !up.open() || !down.open() {
+			// Only one side exists: compare it alone.
+			for _, s := range []*side{up, down} {
+				if s.open() && !math.IsInf(s.slope(), 0) {
+					mismatch = math.Max(mismatch, math.Abs(s.slope()-s.linear[2]/s.length[2]))
+				}
+			}
+			continue
+		}
+		if math.IsInf(up.change[1], 1) || math.IsInf(down.change[1], 1) {
+			kink = true
+			continue
+		}
+		central := (up.change[1] - down.change[1]) / (up.length[1] + down.length[1])
+		linear := (up.linear[1] - down.linear[1]) / (up.length[1] + down.length[1])
+		mismatch = math.Max(mismatch, math.Abs(central-linear))
+		wide := up.change[1]/up.length[1] + down.change[1]/down.length[1]
+		narrow := up.change[2]/up.length[2] + down.change[2]/down.length[2]
+		if math.Abs(narrow) > 0.5*math.Abs(wide) && math.Abs(narrow) > tol+4*noise/up.length[2] {
+			kink = true
+		}
+	}
+	hg.Probe, hg.Slope, hg.Decrease = Number(mismatch), Number(minSlope), Number(decrease)
+	if mismatch > 1e-3*m.scale {
+		kink = true
+	}
+	hg.Differentiable = hg.Differentiable && !kink
+	m.judgeStationarity(minSlope, descent, tol, noise)
+}
+
+// judgeStationarity turns the probe into findings. A descent whose decrease was
+// seen by re-solving is a fact whatever the derivative says.
+func (m *measurement) judgeStationarity(minSlope float64, descent *side, tol, noise float64) {
+	hg := &m.c.Hypergradient
+	clear := m.s.Tolerances.Clear * tol
+	norm := float64(hg.Norm)
+	if m.attained() {
+		return // a bound that is attained leaves nothing to descend to
+	}
+	switch {
+	case descent != nil && (minSlope < -clear || minSlope > -2*tol):
+		// Clear slope, or none to first order but a decrease nevertheless: a
+		// maximum or a saddle of phi.
+		m.refute("x is not a local minimum: moving it by %.3g within X lowers the upper objective at the lower solution by %.3g, as seen by solving the lower level again",
+			descent.length[0], -descent.change[0])
+	case descent != nil || minSlope < -2*tol-4*noise/(probeSteps[2]*math.Max(1, floats.Norm(m.x, math.Inf(1)))):
+		m.suspect("x is not quite stationary: the upper objective falls with slope %.3g along a feasible direction (tolerance %.3g)", -minSlope, tol)
+	case hg.Differentiable && norm > tol:
+		m.suspect("the projected hypergradient norm is %.3g (tolerance %.3g)", norm, tol)
+	}
+	if !hg.Differentiable {
+		if m.p.NX > 1 || hg.Directions == 0 {
+			m.local("phi is not known to be differentiable at x; its one-sided slopes along %d sampled feasible directions are at least %.3g", hg.Directions, minSlope)
+		}
+	}
+}
+
+// directions are unit vectors: the projected descent direction, the coordinates
+// in up to four dimensions, and seeded random ones.
+func (m *measurement) directions() [][]float64 {
+	n := m.p.NX
+	var ds [][]float64
+	add := func(d []float64) {
+		if size := floats.Norm(d, 2); size > 1e-300 && !floats.HasNaN(d) {
+			floats.Scale(1/size, d)
+			ds = append(ds, d)
+		}
+	}
+	if n <= 4 {
+		for i := range n {
+			e := make([]float64, n)
+			e[i] = 1
+			add(e)
+		}
+	}
+	if n == 1 {
+		return ds
+	}
+	g := make([]float64, n)
+	floats.SubTo(g, m.x, m.c.Hypergradient.Gradient)
+	if m.p.X != nil {
+		m.p.X.Project(g, g)
+	}
+	floats.Sub(g, m.x)
+	if floats.Norm(g, 2) > 1e-9*m.scale {
+		add(g)
+	}
+	rng := rand.New(rand.NewPCG(m.s.Seed, 0xd1ec))
+	for range m.s.Directions {
+		d := make([]float64, n)
+		for i := range d {
+			d[i] = rng.NormFloat64()
+		}
+		add(d)
+	}
+	return ds
+}
+
+// along evaluates phi at the projections of x + sign·t d.
+func (m *measurement) along(d []float64, sign, phi0 float64) *side {
+	var s side
+	x := make([]float64, m.p.NX)
+	unit := math.Max(1, floats.Norm(m.x, math.Inf(1)))
+	for i, t := range probeSteps {
+		floats.AddScaledTo(x, m.x, sign*t*unit, d)
+		if m.p.X != nil {
+			m.p.X.Project(x, x)
+		}
+		s.length[i] = floats.Distance(x, m.x, 2)
+		if s.length[i] < 1e-2*t*unit {
+			s.length[i] = 0
+			return &s // X blocks the way
+		}
+		s.change[i] = m.phi.at(x) - phi0
+		for j, g := range m.c.Hypergradient.Gradient {
+			s.linear[i] += g * (x[j] - m.x[j])
+		}
+	}
+	return &s
+}
