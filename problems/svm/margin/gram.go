@@ -13,12 +13,13 @@ import (
 // a metric of the dual active-set method.
 type gram struct {
 	at   blas64.General // A', d x n
-	h    blas64.General // lower triangle: H, then its Cholesky factor L
+	h    blas64.General // H, lower triangle
+	l    blas64.General // its Cholesky factor, lower triangle
 	work []float64
 }
 
 func newGram(a blas64.General) *gram {
-	g := &gram{at: dense(a.Cols, a.Rows), h: dense(a.Cols, a.Cols), work: make([]float64, a.Rows)}
+	g := &gram{at: dense(a.Cols, a.Rows), h: dense(a.Cols, a.Cols), l: dense(a.Cols, a.Cols), work: make([]float64, a.Rows)}
 	for i := range a.Rows {
 		for j, v := range row(a, i) {
 			g.at.Data[j*a.Rows+i] = v
@@ -40,14 +41,25 @@ func (g *gram) build(ridge, w []float64) {
 	}
 }
 
-// cholesky replaces H by its factor L.
-func (g *gram) cholesky() bool {
-	_, ok := lapack64.Potrf(blas64.Symmetric{N: g.h.Rows, Stride: g.h.Stride, Data: g.h.Data, Uplo: blas.Lower})
+// update adds w a a' to H.
+func (g *gram) update(w float64, a []float64) {
+	blas64.Ger(w, vector(a), vector(a), g.h)
+}
+
+// cholesky factors H + shift I.
+func (g *gram) cholesky(shift float64) bool {
+	copy(g.l.Data, g.h.Data)
+	if shift > 0 {
+		for j := range g.l.Rows {
+			g.l.Data[j*g.l.Stride+j] += shift
+		}
+	}
+	_, ok := lapack64.Potrf(blas64.Symmetric{N: g.l.Rows, Stride: g.l.Stride, Data: g.l.Data, Uplo: blas.Lower})
 	return ok
 }
 
 func (g *gram) triangle() blas64.Triangular {
-	return blas64.Triangular{N: g.h.Rows, Stride: g.h.Stride, Data: g.h.Data, Uplo: blas.Lower, Diag: blas.NonUnit}
+	return blas64.Triangular{N: g.l.Rows, Stride: g.l.Stride, Data: g.l.Data, Uplo: blas.Lower, Diag: blas.NonUnit}
 }
 
 // solve overwrites v with H^-1 v.
@@ -60,7 +72,7 @@ func (g *gram) solve(v []float64) {
 // factor writes B = L^-1, row by row: row i is (e_i - sum_k<i L_ik B_k)/L_ii.
 func (g *gram) factor(b blas64.General) {
 	for i := range b.Rows {
-		line, l := row(b, i), row(g.h, i)
+		line, l := row(b, i), row(g.l, i)
 		clear(line)
 		if i > 0 {
 			blas64.Gemv(blas.Trans, -1, blas64.General{Rows: i, Cols: i, Stride: b.Stride, Data: b.Data}, vector(l[:i]), 0, vector(line[:i]))

@@ -173,7 +173,7 @@ func (s *Penalised) newton(t []float64, gamma, level, tol, big float64, limit in
 	a, before := s.set, math.Inf(1)
 	for steps = 1; steps <= newtonMax; steps++ {
 		s.model(gamma, level)
-		if !s.metric.cholesky() {
+		if !s.metric.cholesky(0) {
 			return steps, false
 		}
 		a.load(s.metric, s.want)
