@@ -63,11 +63,12 @@ type Baseline struct {
 
 // Request is what a family gets to open an instance.
 type Request struct {
-	Name string            // a name of Names
-	Mode bilevel.Mode      // faithful: the published formulation and data
-	Seed uint64            // of splits and generated data
-	Set  map[string]string // the family's settings, checked by it
-	Data fs.FS             // external data, or nil
+	Name   string            // a name of Names
+	Mode   bilevel.Mode      // faithful: the published formulation and data
+	Seed   uint64            // of splits and generated data
+	Method string            // that will solve it, where the published formulation depends on it; may be empty
+	Set    map[string]string // the family's settings, checked by it
+	Data   fs.FS             // external data, or nil
 }
 
 // Family opens instances.

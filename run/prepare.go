@@ -116,7 +116,7 @@ func OpenProblem(c Config, mode bilevel.Mode, seed uint64) (*problems.Instance, 
 	if err != nil {
 		return nil, err
 	}
-	return catalog.Open(c.Problem, problems.Request{Mode: mode, Seed: seed, Set: c.ProblemSettings, Data: data})
+	return catalog.Open(c.Problem, problems.Request{Mode: mode, Seed: seed, Method: c.Method, Set: c.ProblemSettings, Data: data})
 }
 
 // DataFS is the directory of external data at path; nil when path is empty.

@@ -135,7 +135,7 @@ func open(r problems.Request) (*instanceTask, error) {
 			break
 		}
 	}
-	o.resolve(src, r.Mode)
+	o.resolve(src, r)
 	if t.ids, err = NewSplit(d.Rows(), o.Train, o.Validation, o.Test, r.Seed, o.Splits == "cumulative"); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 // Options are the family's settings. Empty fields are chosen by the name and
 // the mode that an instance is opened with.
 type Options struct {
-	Formulation string  `opt:"formulation" default:"slack-free" range:"slack-free|slack|log-weight|ridge|blocc-code|normalised|normalised-slack" doc:"what is chosen and how the classifier is trained; the last three are published code"`
+	Formulation string  `opt:"formulation" default:"auto" range:"auto|slack-free|slack|log-weight|ridge|blocc-code|normalised|normalised-slack" doc:"what is chosen and how the classifier is trained; the last three are published code; auto: slack-free, or what the method was published with in faithful mode"`
 	File        string  `opt:"file" doc:"a LIBSVM or CSV file to use instead of the named data set"`
 	Label       string  `opt:"label" doc:"label column of a CSV file, by name or number; default: label, class, target or y, else the last"`
 	Plus        string  `opt:"plus" doc:"label that becomes +1; default: the greater of two numbers"`
@@ -117,8 +117,11 @@ func readFile(path, label string) (*Data, error) {
 	return Read(path, content, label)
 }
 
+// publishedWith is the formulation of the published code of each method.
+var publishedWith = map[string]string{"lv-hba": "normalised-slack", "gam": "log-weight", "bic-gaffa": "normalised"}
+
 // resolve replaces what is left to be chosen.
-func (o *Options) resolve(src *source, mode bilevel.Mode) {
+func (o *Options) resolve(src *source, r problems.Request) {
 	rows := src.data.Rows()
 	pick := func(field *string, published, other string) {
 		if *field == "auto" {
@@ -138,13 +141,19 @@ func (o *Options) resolve(src *source, mode bilevel.Mode) {
 	pick(&o.Features, quadratic, "raw")
 	pick(&o.Scale, scaled, "train")
 	splits := "fresh"
-	if mode == bilevel.Faithful {
+	if r.Mode == bilevel.Faithful {
 		splits = "cumulative"
 	}
 	pick(&o.Splits, splits, "fresh")
+	if o.Formulation == "auto" {
+		o.Formulation = "slack-free"
+		if f, ok := publishedWith[r.Method]; ok && r.Mode == bilevel.Faithful {
+			o.Formulation = f
+		}
+	}
 	if o.Start == "auto" {
 		o.Start = "svm"
-		if mode == bilevel.Faithful {
+		if r.Mode == bilevel.Faithful {
 			o.Start = "uniform"
 		}
 	}

@@ -23,6 +23,7 @@ type slackFreeOracle struct {
 	t                []float64
 	active, rhs      blas64.General // of the sensitivity: active rows as columns, one right-hand side
 	index            []int
+	size             [1]float64 // of work, as asked for
 	work             []float64
 }
 
@@ -59,10 +60,11 @@ func (o *slackFreeOracle) SolveLower(gamma float64, x, y, mu []float64) (float64
 // levelError translates an error of package margin. A point short of its
 // tolerance is no error: its residual tells.
 func levelError(err error) error {
+	if err == nil || errors.Is(err, margin.ErrNumerical) {
+		return nil
+	}
 	var infeasible *margin.InfeasibleError
 	switch {
-	case err == nil || errors.Is(err, margin.ErrNumerical):
-		return nil
 	case errors.As(err, &infeasible):
 		return &bilevel.LevelError{Status: bilevel.LowerInfeasible,
 			Detail: fmt.Sprintf("The margin of training row %d cannot be met together with the others: the slack bounds are too small.", infeasible.Row)}
@@ -99,10 +101,9 @@ func (o *slackFreeOracle) Adjoint(dst, _, _, mu, v []float64) error {
 	o.rhs.Rows = max(d, k)
 	clear(o.rhs.Data)
 	copy(o.rhs.Data, v)
-	var size [1]float64
-	lapack64.Gels(blas.NoTrans, o.active, o.rhs, size[:], -1)
-	if len(o.work) < int(size[0]) {
-		o.work = make([]float64, int(size[0]))
+	lapack64.Gels(blas.NoTrans, o.active, o.rhs, o.size[:], -1)
+	if len(o.work) < int(o.size[0]) {
+		o.work = make([]float64, int(o.size[0]))
 	}
 	if !lapack64.Gels(blas.NoTrans, o.active, o.rhs, o.work, len(o.work)) {
 		return &bilevel.LevelError{Status: bilevel.NumericalFailure,
