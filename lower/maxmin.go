@@ -120,17 +120,17 @@ func (m *MaxMin) check() error {
 	for _, f := range [...]struct {
 		name    string
 		bad     bool
-		value   any
+		value   float64
 		allowed string
 	}{
 		{"Eta1", !(m.Eta1 >= 0) || math.IsInf(m.Eta1, 1), m.Eta1, "a finite number >= 0"},
 		{"Eta2", !(m.Eta2 >= 0) || math.IsInf(m.Eta2, 1), m.Eta2, "a finite number >= 0"},
-		{"Eta2", (m.Eta1 == 0) != (m.Eta2 == 0), m.Eta2, fmt.Sprintf("0 exactly when Eta1 = %g is", m.Eta1)},
-		{"T", m.T < 0, m.T, "an integer >= 0"},
-		{"Ty", m.Ty < 0, m.Ty, "an integer >= 0"},
+		{"Eta2", (m.Eta1 == 0) != (m.Eta2 == 0), m.Eta2, "0 exactly when Eta1 is"},
+		{"T", m.T < 0, float64(m.T), "an integer >= 0"},
+		{"Ty", m.Ty < 0, float64(m.Ty), "an integer >= 0"},
 		{"Floor", !(m.Floor >= 0) || math.IsInf(m.Floor, 1), m.Floor, "a finite number >= 0"},
-		{"Order", m.Order < GaussSeidel || m.Order > DualFirst, int(m.Order), "GaussSeidel, Simultaneous or DualFirst"},
-		{"Stop", m.Stop < StopChange || m.Stop > StopNever, int(m.Stop), "StopChange, StopSignedSum, StopGradients or StopNever"},
+		{"Order", m.Order < GaussSeidel || m.Order > DualFirst, float64(m.Order), "GaussSeidel, Simultaneous or DualFirst"},
+		{"Stop", m.Stop < StopChange || m.Stop > StopNever, float64(m.Stop), "StopChange, StopSignedSum, StopGradients or StopNever"},
 	} {
 		if f.bad {
 			return &bilevel.SettingError{Field: "MaxMin." + f.name, Value: f.value, Allowed: f.allowed}

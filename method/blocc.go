@@ -1,10 +1,12 @@
 package method
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/lower"
 	"github.com/bilevel-go/bilevel/vec"
 )
 
@@ -18,9 +20,10 @@ import (
 //     + gamma <mu_gamma, grad_x h(x,y_gamma)> - gamma <mu_g, grad_x h(x,y_g)>.
 //
 // F_gamma(x) = min f + gamma (g - v) over the feasible y. Multipliers are in the
-// scale of g. Published settings for the Lagrangian f + gamma g + <mu, h> (scale
-// of f) convert as: primal_step_f = gamma times the published primal step;
-// dual_step_f, floor and the multiplier's start = the published ones / gamma.
+// scale of g. Published settings are in part meant for the Lagrangian
+// f + gamma g + <mu, h>, whose multiplier is gamma mu_gamma: scale = f takes them
+// as they are (in the scale of g its primal step is gamma times, its dual step,
+// floor and start of the multiplier 1/gamma times as large).
 //
 // Inner solves: exact (the problem's oracle, or a general solver), or MaxMin
 // ([lower.MaxMin]) with a fixed budget. Outer step: fixed eta, or the spectral
@@ -45,6 +48,22 @@ type BLOCC struct {
 	Inner string  `opt:"inner" default:"mode" range:"mode|exact|maxmin" doc:"inner solver; mode: exact in corrected mode, maxmin in faithful mode"`
 	Step  string  `opt:"step" default:"mode" range:"mode|spectral|fixed" doc:"outer step; mode: spectral with exact inner solves in corrected mode, else fixed"`
 	Eta   float64 `opt:"eta" default:"0.01" range:"(0,inf)" doc:"fixed outer step"`
+
+	Scale        string  `opt:"scale" default:"g" range:"g|f" doc:"scale of the penalised Lagrangian in MaxMin, its steps, floor and mu_f: f/gamma + g (g) or f + gamma g (f)"`
+	DualSteps    int     `opt:"dual_steps" range:"[0,inf)" doc:"MaxMin: largest number T of dual steps; 0: 100000"`
+	PrimalSteps  int     `opt:"primal_steps" default:"1" range:"[1,inf)" doc:"MaxMin: primal steps T_y per dual step"`
+	PrimalStepG  float64 `opt:"primal_step_g" range:"[0,inf)" doc:"MaxMin: primal step for y_g; 0: adaptive"`
+	DualStepG    float64 `opt:"dual_step_g" range:"[0,inf)" doc:"MaxMin: dual step for mu_g; 0: adaptive"`
+	PrimalStepF  float64 `opt:"primal_step_f" range:"[0,inf)" doc:"MaxMin: primal step for y_gamma; 0: adaptive"`
+	DualStepF    float64 `opt:"dual_step_f" range:"[0,inf)" doc:"MaxMin: dual step for mu_gamma; 0: adaptive"`
+	Accelerated  bool    `opt:"accelerated" doc:"MaxMin: extrapolate the multiplier"`
+	Order        string  `opt:"order" default:"gauss-seidel" range:"gauss-seidel|simultaneous|dual-first" doc:"MaxMin: order of the updates in one iteration"`
+	Stop         string  `opt:"stop" default:"change" range:"change|signed-sum|gradients|never" doc:"MaxMin: stop rule, as lower.StopRule"`
+	InnerTol     float64 `opt:"inner_tol" default:"1e-4" range:"(0,inf)" doc:"MaxMin: tolerance of the stop rule"`
+	Floor        float64 `opt:"floor" range:"[0,inf)" doc:"MaxMin: lower bound of the multipliers"`
+	Warm         string  `opt:"warm" default:"own" range:"own|y_g" doc:"MaxMin: y_gamma starts at its own last value, or at the new y_g"`
+	RestartG     float64 `opt:"mu_g" range:"[0,inf)" doc:"MaxMin: mu_g restarts at this value in every outer iteration; 0: at its own last value"`
+	RestartGamma float64 `opt:"mu_f" range:"[0,inf)" doc:"MaxMin: mu_gamma restarts at this value in every outer iteration; 0: at its own last value"`
 }
 
 // Name is "blocc".
@@ -95,6 +114,11 @@ func (m *BLOCC) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		it.mug, it.mu = e.Block("mu_g", e.NewMultiplier()), e.Block("mu_gamma", e.NewMultiplier())
 	}
 	it.lower, it.inner = newLevel(e, nil), newLevel(e, nil)
+	if o.Inner == "maxmin" {
+		if err := it.maxmin(); err != nil {
+			return nil, err
+		}
+	}
 	if o.Step == "spectral" {
 		it.spg = newSPG(e, it.x, it)
 	} else {
@@ -110,14 +134,62 @@ func pick(first bool, a, b string) string {
 	return b
 }
 
+// maxmin makes MaxMin the solver of both levels.
+func (it *blocc) maxmin() error {
+	o := &it.o
+	solver := lower.MaxMin{T: o.DualSteps, Ty: o.PrimalSteps, Accelerated: o.Accelerated, Floor: o.Floor,
+		Order: orders[o.Order], Stop: stopRules[o.Stop]}
+	g, f := solver, solver
+	g.Eta1, g.Eta2, f.Eta1, f.Eta2 = o.PrimalStepG, o.DualStepG, o.PrimalStepF, o.DualStepF
+	for _, s := range [...]struct {
+		name         string
+		primal, dual float64
+	}{{"dual_step_g", g.Eta1, g.Eta2}, {"dual_step_f", f.Eta1, f.Eta2}} {
+		if (s.primal == 0) != (s.dual == 0) {
+			return &bilevel.SettingError{Field: s.name, Value: s.dual, Allowed: fmt.Sprintf("0 exactly when the primal step, here %g, is", s.primal)}
+		}
+	}
+	it.lower, it.inner = newLevel(it.e, &g), newLevel(it.e, &f)
+	it.inner.upperScale = o.Scale == "f"
+	return nil
+}
+
+var (
+	orders    = map[string]lower.Order{"gauss-seidel": lower.GaussSeidel, "simultaneous": lower.Simultaneous, "dual-first": lower.DualFirst}
+	stopRules = map[string]lower.StopRule{"change": lower.StopChange, "signed-sum": lower.StopSignedSum, "gradients": lower.StopGradients, "never": lower.StopNever}
+)
+
 // solve finds both saddle points at x.
 func (it *blocc) solve(x vec.Vector) error {
+	o, tolerance := &it.o, exactTol
 	it.at.Copy(x)
-	if _, err := it.lower.solve(math.Inf(1), x, it.yg, it.mug, exactTol); err != nil {
+	if o.Inner == "maxmin" {
+		tolerance = o.InnerTol
+		if it.mu != nil && o.RestartG > 0 {
+			fill(it.mug, o.RestartG)
+		}
+		if it.mu != nil && o.RestartGamma > 0 {
+			fill(it.mu, o.RestartGamma)
+			if it.inner.upperScale {
+				it.mu.Scale(1 / o.Gamma)
+			}
+		}
+	}
+	if _, err := it.lower.solve(math.Inf(1), x, it.yg, it.mug, tolerance); err != nil {
 		return err
 	}
-	_, err := it.inner.solve(it.o.Gamma, x, it.y, it.mu, exactTol)
+	if o.Inner == "maxmin" && o.Warm == "y_g" {
+		it.y.Copy(it.yg)
+	}
+	_, err := it.inner.solve(o.Gamma, x, it.y, it.mu, tolerance)
 	return err
+}
+
+func fill(v vec.Vector, c float64) {
+	d := v.(vec.Dense)
+	for i := range d {
+		d[i] = c
+	}
 }
 
 // value is F_gamma(x).
@@ -141,13 +213,19 @@ func (it *blocc) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	e := it.e
 	status := bilevel.Running
 	if it.spg != nil {
+		if err := it.spg.begin(); err != nil {
+			return bilevel.Running, err
+		}
+		fresh := *it.spg.count == 1
 		stalled, err := it.spg.step()
 		if err != nil || e.Stopped() {
 			return bilevel.Running, err
 		}
 		p.Step, p.Stationarity = it.spg.moved, it.spg.stationarity
-		if stalled && p.Stationarity > e.Settings.Tolerance {
-			e.Note("no step along the projected gradient (of length %.3g) decreases F_gamma: the point is stationary to the accuracy of the inner solves, or F_gamma has a kink here", p.Stationarity)
+		if stalled && !fresh {
+			it.spg.restart() // along the plain gradient
+		} else if stalled {
+			e.Note("no step along the projected gradient, of length %.3g, decreases F_gamma: the point is stationary to the accuracy of the inner solves, or F_gamma has a kink here", p.Stationarity)
 			status = bilevel.Converged
 		}
 	} else {

@@ -6,6 +6,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/lower"
 	"github.com/bilevel-go/bilevel/vec"
+	"gonum.org/v1/gonum/floats"
 )
 
 // level is the penalised lower level at a fixed x,
@@ -22,15 +23,19 @@ type level struct {
 	solver lower.Solver
 	prob   lower.Problem
 	x      []float64
-	inv    float64 // 1/gamma
+	cf, cg float64 // the objective handed to the solver is cf f + cg g
 	tmp    []float64
+	// upperScale hands the solver f + gamma g, with multipliers in the scale of
+	// f, instead of f/gamma + g: published step lengths may be meant for it.
+	upperScale bool
+	stop       func() bool // bound once: a method value made at every solve allocates
 }
 
 // newLevel prepares the level of a []float64 problem. A nil general solver is
 // chosen by package lower.
 func newLevel(e *bilevel.Env, solver lower.Solver) *level {
 	p := e.Dense()
-	l := &level{e: e, p: p, solver: solver, tmp: make([]float64, p.NY)}
+	l := &level{e: e, p: p, solver: solver, tmp: make([]float64, p.NY), stop: e.Stopped}
 	if solver == nil {
 		l.oracle, _ = p.Oracle.(bilevel.LowerSolver)
 	}
@@ -59,41 +64,48 @@ func newLevel(e *bilevel.Env, solver lower.Solver) *level {
 }
 
 func (l *level) value(y []float64) float64 {
-	v := l.p.Lower.Value(l.x, y)
-	if l.inv != 0 {
-		v += l.inv * l.p.Upper.Value(l.x, y)
+	v := l.cg * l.p.Lower.Value(l.x, y)
+	if l.cf != 0 {
+		v += l.cf * l.p.Upper.Value(l.x, y)
 	}
 	return v
 }
 
 func (l *level) grad(dst, y []float64) {
 	l.p.Lower.GradY(dst, l.x, y)
-	if l.inv != 0 {
+	if l.cg != 1 {
+		floats.Scale(l.cg, dst)
+	}
+	if l.cf != 0 {
 		l.p.Upper.GradY(l.tmp, l.x, y)
-		for i, t := range l.tmp {
-			dst[i] += l.inv * t
-		}
+		floats.AddScaled(dst, l.cf, l.tmp)
 	}
 }
 
 func (l *level) hessVec(dst, y, v []float64) {
 	l.p.Lower.HessYY(dst, l.x, y, v)
-	if l.inv != 0 {
+	if l.cg != 1 {
+		floats.Scale(l.cg, dst)
+	}
+	if l.cf != 0 {
 		l.p.Upper.HessYY(l.tmp, l.x, y, v)
-		for i, t := range l.tmp {
-			dst[i] += l.inv * t
-		}
+		floats.AddScaled(dst, l.cf, l.tmp)
 	}
 }
 
 // at fixes x and gamma for direct use of l.prob.
 func (l *level) at(gamma float64, x []float64) *lower.Problem {
-	l.x, l.inv = x, 1/gamma
-	l.prob.Quadratic = l.p.Structure.LowerQuadratic && l.inv == 0
+	l.x, l.cf, l.cg = x, 1/gamma, 1
+	if l.upperScale {
+		l.cf, l.cg = 1, gamma
+	}
+	l.prob.Quadratic = l.p.Structure.LowerQuadratic && l.cf == 0
+	l.prob.Modulus = l.p.Structure.LowerModulus * l.cg
 	return &l.prob
 }
 
-// solve overwrites y and mu (warm start) with the solution at x.
+// solve overwrites y and mu (warm start, in the scale of g) with the solution at
+// x. With a solver given to newLevel it is as exact as that solver's settings.
 func (l *level) solve(gamma float64, x, y, mu vec.Vector, tolerance float64) (lower.Info, error) {
 	xs, ys := []float64(x.(vec.Dense)), []float64(y.(vec.Dense))
 	var ms []float64
@@ -105,7 +117,14 @@ func (l *level) solve(gamma float64, x, y, mu vec.Vector, tolerance float64) (lo
 		r, err := l.oracle.SolveLower(gamma, xs, ys, ms)
 		return lower.Info{Residuals: lower.Residuals{Stationarity: r}, Converged: err == nil && r <= math.Max(tolerance, 1e-9), Iterations: 1}, err
 	}
-	info, err := l.solver.Solve(l.at(gamma, xs), ys, ms, tolerance, l.e.Stopped)
+	p := l.at(gamma, xs)
+	if l.upperScale {
+		floats.Scale(gamma, ms)
+	}
+	info, err := l.solver.Solve(p, ys, ms, tolerance, l.stop)
+	if l.upperScale {
+		floats.Scale(1/gamma, ms)
+	}
 	l.e.Counts().Inner += int64(info.Iterations)
 	return info, err
 }
