@@ -37,6 +37,7 @@ type newton struct {
 	held          []float64 // psi'' that is in gram.h; NaN in held[0] before the first build
 	factored      bool      // gram.l is the factor of gram.h
 	grad, p       []float64
+	norm          []float64 // |r_i|
 }
 
 // loss is sum_i psi_i.
@@ -52,6 +53,10 @@ func newNewton(rows blas64.General) *newton {
 		m: make([]float64, n), dm: make([]float64, n), trial: make([]float64, n),
 		first: make([]float64, n), second: make([]float64, n), held: make([]float64, n),
 		grad: make([]float64, d), p: make([]float64, d),
+	}
+	s.norm = make([]float64, n)
+	for i := range s.norm {
+		s.norm[i] = blas64.Nrm2(vector(row(rows, i)))
 	}
 	s.forget()
 	return s
@@ -100,9 +105,9 @@ func (s *newton) minimise(f loss, tol float64, limit int) (steps int, ok bool) {
 // scale is tol (1 + sum |psi_i'|), to which it adds what the rounding of the
 // margins r_i.y leaves in the gradient.
 func (s *newton) scale(tol float64) float64 {
-	rounding := 0.0
+	rounding, size := 0.0, blas64.Nrm2(vector(s.y))
 	for i, w := range s.second {
-		rounding += w * (1 + math.Abs(s.m[i]))
+		rounding += w * (1 + s.norm[i]*size)
 	}
 	return tol*(1+blas64.Asum(vector(s.first))) + 4e-16*rounding
 }
