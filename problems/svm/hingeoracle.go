@@ -66,8 +66,7 @@ func (o *hingeOracle) SolveLower(gamma float64, x, y, _ []float64) (float64, err
 	if err := o.hinge.Start(y); err != nil {
 		return math.NaN(), levelError(err)
 	}
-	r, err := o.hinge.Solve(y, o.xi, o.ridge, o.weight)
-	return r.KKT.Max(), levelError(err)
+	return solved(o.hinge.Solve(y, o.xi, o.ridge, o.weight))
 }
 
 // Adjoint sets dst to (dy_g/dx)'v by one solve with the generalised Hessian at y.

@@ -54,13 +54,21 @@ func (o *slackFreeOracle) SolveLower(gamma float64, x, y, mu []float64) (float64
 	} else if err = o.penalised.Start(y, mu); err == nil {
 		r, err = o.penalised.Solve(y, mu, o.t, gamma)
 	}
+	return solved(r, err)
+}
+
+// solved is levelError for a lower level, where a point short of its tolerance is
+// no error: its residual tells.
+func solved(r margin.Result, err error) (float64, error) {
+	if errors.Is(err, margin.ErrNumerical) {
+		err = nil
+	}
 	return r.KKT.Max(), levelError(err)
 }
 
-// levelError translates an error of package margin. A point short of its
-// tolerance is no error: its residual tells.
+// levelError translates an error of package margin.
 func levelError(err error) error {
-	if err == nil || errors.Is(err, margin.ErrNumerical) {
+	if err == nil {
 		return nil
 	}
 	var infeasible *margin.InfeasibleError
