@@ -80,7 +80,11 @@ func (s *freeStage) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		}
 	}
 	if p.Omitted > omittedSmall {
-		s.a.e.Note("PBGD-Free omits terms of %.3g times grad_x f (delta = %.3g) at this x, more than %g: switching to V-PBGD, which computes them", p.Omitted, p.Delta, omittedSmall)
+		size := fmt.Sprintf("%.3g times grad_x f, more than %g", p.Omitted, omittedSmall)
+		if p.Omitted > 1e6 {
+			size = "any size beside a vanishing grad_x f"
+		}
+		s.a.e.Note("PBGD-Free omits terms of %s, at this x (delta = %.3g): switching to V-PBGD, which computes them", size, p.Delta)
 		return bilevel.Converged, nil
 	}
 	if status == bilevel.Converged {
