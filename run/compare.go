@@ -2,18 +2,16 @@ package run
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
 
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/certify"
+	"github.com/bilevel-go/bilevel/internal/parallel"
 	"github.com/bilevel-go/bilevel/method"
 	"github.com/bilevel-go/bilevel/problems/catalog"
 )
@@ -106,44 +104,29 @@ func (c Comparing) isSettingOfAny(key string) bool {
 	return false
 }
 
-// Compare executes jobs, at most workers at a time, each in the directory that
-// open names for it, and summarises them in order. Every run has the bits it
-// would have alone. done is told of each run as it ends, from any goroutine.
+// Compare executes jobs, at most workers at a time (0: one per core), each in the
+// directory that open makes for it, and summarises them in order. Every run has
+// the bits it would have alone. done is told of each run as it ends, from any
+// goroutine. Runs that ctx ends before they begin are left out.
 func Compare(ctx context.Context, jobs []*Job, workers int, open func(job *Job) (*Dir, error), log slog.Handler, done func(job *Job, d *Document)) (*Comparison, error) {
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	docs, errs := make([]*Document, len(jobs)), make([]error, len(jobs))
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range min(workers, len(jobs)) {
-		wg.Go(func() {
-			for i := range next {
-				d, err := open(jobs[i])
-				if err == nil {
-					var out *Outcome
-					if out, err = Execute(ctx, jobs[i], d, Options{Log: log, Shared: workers > 1}); err == nil {
-						docs[i] = out.Document
-						done(jobs[i], out.Document)
-					}
-				}
-				if errs[i] = err; err != nil {
-					cancel()
-				}
-			}
-		})
-	}
-	for i := range jobs {
+	docs := make([]*Document, len(jobs))
+	err := parallel.Do(workers, len(jobs), func(i int) error {
 		if ctx.Err() != nil {
-			break
+			return nil
 		}
-		next <- i
-	}
-	close(next)
-	wg.Wait()
-	if err := first(errors.Join(errs...)); err != nil {
+		d, err := open(jobs[i])
+		if err != nil {
+			return err
+		}
+		out, err := Execute(ctx, jobs[i], d, Options{Log: log, Shared: true})
+		if err != nil {
+			return err
+		}
+		docs[i] = out.Document
+		done(jobs[i], out.Document)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	return summarise(jobs, docs), nil
@@ -151,22 +134,31 @@ func Compare(ctx context.Context, jobs []*Job, workers int, open func(job *Job) 
 
 func summarise(jobs []*Job, docs []*Document) *Comparison {
 	c := &Comparison{Problem: jobs[0].Config.Problem, Mode: jobs[0].Config.Mode, Version: Version()}
+	for _, d := range docs {
+		if d != nil { // nil: interrupted before it began
+			c.Runs = append(c.Runs, d)
+		}
+	}
+	c.Methods = Summarise(c.Runs)
+	return c
+}
+
+// Summarise puts the runs of each method together, methods in order of their
+// first run.
+func Summarise(docs []*Document) []MethodSummary {
 	byMethod := map[string][]*Document{}
 	var order []string
 	for _, d := range docs {
-		if d == nil {
-			continue // interrupted before it began
-		}
-		c.Runs = append(c.Runs, d)
 		if byMethod[d.Method] == nil {
 			order = append(order, d.Method)
 		}
 		byMethod[d.Method] = append(byMethod[d.Method], d)
 	}
+	var all []MethodSummary
 	for _, name := range order {
-		c.Methods = append(c.Methods, summary(name, byMethod[name]))
+		all = append(all, summary(name, byMethod[name]))
 	}
-	return c
+	return all
 }
 
 func summary(name string, docs []*Document) MethodSummary {

@@ -32,7 +32,8 @@ func TestConfigErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", "c.yaml: problem"},
 		{"comment", "# nothing\n", "c.yaml: problem"},
-		{"unknown key", "problem: svm\nmethd: blocc\n", `c.yaml:2: key = "methd": allowed is did you mean "method"?`},
+		{"unknown key", "problem: svm\nmethd: blocc\n", `c.yaml:2: key = "methd": allowed is one of problem, method`},
+		{"unknown key, suggestion", "problem: svm\nmax_iteration: 3\n", `did you mean "max_iterations"?`},
 		{"word for a number", "problem: svm\nmethod: auto\nmax_iterations: many\n", "c.yaml:3"},
 		{"bad duration", "problem: svm\ntime_limit: soon\n", "c.yaml"},
 		{"list for a setting", "problem: svm\nmethod_settings:\n  gamma: [1, 2]\n", "not a list"},

@@ -157,8 +157,16 @@ func (d *Dir) Has(name string) bool {
 }
 
 // WriteFile writes a file of the run through write: all of it or none.
-func (d *Dir) WriteFile(name string, write func(io.Writer) error) (err error) {
-	path := d.Join(name)
+func (d *Dir) WriteFile(name string, write func(io.Writer) error) error {
+	return writeFile(d.disk, d.Join(name), write)
+}
+
+// WriteFile writes the file at path through write: all of it or none.
+func WriteFile(path string, write func(io.Writer) error) error {
+	return writeFile(osDisk{}, path, write)
+}
+
+func writeFile(to disk, path string, write func(io.Writer) error) (err error) {
 	part := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".part")
 	defer func() {
 		if err != nil {
@@ -166,7 +174,7 @@ func (d *Dir) WriteFile(name string, write func(io.Writer) error) (err error) {
 			err = fmt.Errorf("writing %s: %w; nothing of it was kept", path, reason(err))
 		}
 	}()
-	f, err := d.disk.create(part)
+	f, err := to.create(part)
 	if err != nil {
 		return err
 	}

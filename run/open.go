@@ -39,6 +39,9 @@ func Open(path string) (*Run, error) {
 	var doc Document
 	switch err := readJSON(r.Dir.Join(ResultFile), &doc); {
 	case err == nil:
+		if c := doc.Certificate; c != nil { // its sentences need what the document has
+			c.Upper, c.Lower = doc.Upper, doc.Lower
+		}
 		r.Document = &doc
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err

@@ -110,15 +110,19 @@ func Has(ptr any, name string) bool {
 	return has
 }
 
-// Unknown is the error for a name that is not among names: it suggests the
-// nearest one and lists what there is.
+// Unknown is the error for a name that is not among names: it lists what there
+// is, shortened where that is much, and suggests the nearest one.
 func Unknown(kind, name string, names []string) error {
-	allowed := "one of " + strings.Join(names, ", ")
-	if len(names) == 0 {
+	const most = 20
+	allowed := "one of " + strings.Join(names[:min(len(names), most)], ", ")
+	switch more := len(names) - most; {
+	case len(names) == 0:
 		allowed = "no " + kind + " at all here"
+	case more > 0:
+		allowed += fmt.Sprintf(" and %d more", more)
 	}
 	if near := Nearest(name, names); near != "" {
-		allowed = fmt.Sprintf("did you mean %q? %s", near, allowed)
+		allowed += fmt.Sprintf("; did you mean %q?", near)
 	}
 	return &bilevel.SettingError{Field: kind, Value: strconv.Quote(name), Allowed: allowed}
 }
