@@ -3,6 +3,7 @@ package toy
 import (
 	"container/heap"
 	"math"
+	"strconv"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/problems"
@@ -97,14 +98,22 @@ func (t blocc) open(r request) (*problems.Instance, error) {
 		Oracle: &bloccOracle{t: t},
 	}
 	p.Coupling.Affine = true
+	// The published steps are those of the Lagrangian f + gamma g + mu h; both
+	// multipliers restart in every outer iteration, mu_gamma at a random number.
+	published := map[string]string{
+		"gamma": "5", "eta": "0.01", "max_iterations": "500", "tolerance": "1e-4",
+		"scale": "f", "order": "simultaneous", "stop": "signed-sum", "inner_tol": "1e-4", "warm": "y_g",
+		"primal_step_g": "0.1", "dual_step_g": "0.1", "primal_step_f": "0.1", "dual_step_f": "0.1",
+		"mu_g": "0.1", "mu_f": "1",
+	}
 	if r.random {
 		rng := r.rng(streamStart)
 		p.X0[0], p.Y0[0] = math.Min(3.5*rng.Float64(), 3), -5+13.5*rng.Float64()
+		published["mu_f"] = strconv.FormatFloat(10*rng.Float64(), 'g', -1, 64)
 	}
-	settings := map[string]string{"gamma": "5", "step": "0.01", "max_iterations": "500", "tolerance": "1e-4"}
 	return &problems.Instance{
 		Doc: t.doc, Source: "BLOCC, arXiv 2406.10148", Problem: p, Known: t.minima(),
-		Published: map[string]map[string]string{"blocc": settings},
+		Published: map[string]map[string]string{"blocc": published},
 	}, nil
 }
 
