@@ -357,7 +357,7 @@ func smoothProblems() []*bilevel.Problem {
 		with(curvedProblem(3, 5, 7), "equations", nil, affineCoupling(3, 5, 2, 2, 0.2, 7)),
 		with(curvedProblem(3, 5, 8), "mixed", nil, affineCoupling(3, 5, 4, 1, 0.2, 8)),
 		with(curvedProblem(3, 5, 9), "curved coupling", nil, curvedCoupling(3, 5)),
-		with(curvedProblem(3, 5, 10), "box and rows", must(set.Interval(5, -0.5, 0.5)), affineCoupling(3, 5, 3, 0, 0.1, 11)),
+		with(curvedProblem(3, 5, 10), "box and rows", must(set.Interval(5, -0.5, 0.5)), affineCoupling(3, 5, 3, 0, -0.1, 11)),
 		with(curvedProblem(3, 5, 12), "ball and rows", must(set.Ball(make([]float64, 5), 0.8)), affineCoupling(3, 5, 2, 0, 0.1, 12)),
 	}
 }

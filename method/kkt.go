@@ -30,28 +30,28 @@ type kkt struct {
 	x, y   []float64
 	mu     []float64
 
-	at                      []float64 // y - grad_y L, where the projection is differentiated
-	flat                    bool      // D is a projector: D² = D
-	m                       int       // active rows
-	index                   []int     // their numbers
-	rank                    int       // of D A_y'
-	c                       []float64 // QR factors of D A_y' (n x m)
-	r                       []float64 // the triangle R (rank x m)
-	gram                    []float64 // R R' when rows are dependent
-	q                       []float64 // orthonormal basis of the range of D A_y' (n x rank)
-	pivot                   []int
-	tau                     []float64
-	work                    []float64
-	h, unit, full, coef, qm []float64
-	t1, t2, t3, t4          []float64
-	rhs, sol                vec.Vector
-	gx                      []float64
+	at                         []float64 // y - grad_y L, where the projection is differentiated
+	flat                       bool      // D is a projector: D² = D
+	m                          int       // active rows
+	index                      []int     // their numbers
+	rank                       int       // of D A_y'
+	c                          []float64 // QR factors of D A_y' (n x m)
+	r                          []float64 // the triangle R (rank x m)
+	gram                       []float64 // R R' when rows are dependent
+	q                          []float64 // orthonormal basis of the range of D A_y' (n x rank)
+	pivot                      []int
+	tau                        []float64
+	work                       []float64
+	rows, unit, full, coef, qm []float64
+	t1, t2, t3, t4             []float64
+	rhs, sol, row              vec.Vector
+	gx                         []float64
 }
 
 func newKKT(p *bilevel.Problem) (*kkt, error) {
 	n := p.NY
 	k := &kkt{p: p, at: make([]float64, n), t1: make([]float64, n), t2: make([]float64, n), t3: make([]float64, n), t4: make([]float64, n),
-		rhs: vec.NewDense(n), sol: vec.NewDense(n), gx: make([]float64, p.NX), flat: true}
+		rhs: vec.NewDense(n), sol: vec.NewDense(n), row: vec.NewDense(n), gx: make([]float64, p.NX), flat: true}
 	k.deriv, _ = p.Y.(set.Differentiable)
 	if h := p.Coupling; h != nil {
 		if h.Rows*n > maxJacobian {
@@ -62,7 +62,7 @@ func newKKT(p *bilevel.Problem) (*kkt, error) {
 		k.active, k.index, k.pivot = make([]bool, h.Rows), make([]int, 0, h.Rows), make([]int, h.Rows)
 		k.c, k.r, k.q = make([]float64, n*h.Rows), make([]float64, small*h.Rows), make([]float64, n*small)
 		k.gram, k.tau, k.coef = make([]float64, small*small), make([]float64, small), make([]float64, small)
-		k.h, k.unit, k.full, k.qm = make([]float64, h.Rows), make([]float64, max(n, h.Rows)), make([]float64, h.Rows), make([]float64, h.Rows)
+		k.rows, k.unit, k.full, k.qm = make([]float64, h.Rows), make([]float64, max(n, h.Rows)), make([]float64, h.Rows), make([]float64, h.Rows)
 		query := []float64{0}
 		lapack64.Geqp3(blas64.General{Rows: n, Cols: h.Rows, Stride: h.Rows, Data: k.c}, k.pivot, k.tau, query, -1)
 		size := int(query[0])
@@ -80,8 +80,8 @@ func (k *kkt) classify(x, y, mu vec.Vector) (weak int) {
 		return 0
 	}
 	ms := mu.(vec.Dense)
-	h.Value(k.h, x.(vec.Dense), y.(vec.Dense))
-	for i, c := range k.h {
+	h.Value(k.rows, x.(vec.Dense), y.(vec.Dense))
+	for i, c := range k.rows {
 		k.active[i] = i < h.Equalities || ms[i] > -c
 		if i >= h.Equalities && math.Max(ms[i], -c) < weakTolerance {
 			weak++
@@ -178,10 +178,10 @@ func (k *kkt) factorise() {
 		clear(e)
 		for l := range n {
 			e[l] = 1
-			h.JacY(k.h, k.x, k.y, e)
+			h.JacY(k.rows, k.x, k.y, e)
 			e[l] = 0
 			for j, i := range k.index {
-				k.c[l*m+j] = k.h[i]
+				k.c[l*m+j] = k.rows[i]
 			}
 		}
 		if k.p.Y != nil {
@@ -277,16 +277,24 @@ func (k *kkt) hess(dst, v []float64) {
 // adjoint adds -G' s - A_x' q to dst for the right-hand side v and returns the
 // norm of what the full system is left with.
 func (k *kkt) adjoint(dst, v vec.Vector, solver linearSolver) (residual float64) {
-	b, sol := k.rhs.(vec.Dense), k.sol.(vec.Dense)
+	b := k.rhs.(vec.Dense)
 	k.d(b, v.(vec.Dense))
 	k.cross(b)
 	solver.solve(k.sol, k.rhs, k)
-	k.cross(sol)
-	s := k.rhs.(vec.Dense) // the right-hand side is not needed any more
+	k.cross(k.sol.(vec.Dense))
+	return k.collect(dst, v.(vec.Dense))
+}
+
+// collect adds -G' s - A_x' q to dst for the p in sol and the right-hand side v
+// (nil: 0), where q is what v leaves to the active rows.
+func (k *kkt) collect(dst vec.Vector, v []float64) (residual float64) {
+	sol, s := k.sol.(vec.Dense), k.rhs.(vec.Dense)
 	k.d(s, sol)
 	// t1 = H s - v + (p - D p where D is curved), of which D, up to D A_y' q, is left.
 	k.hess(k.t1, s)
-	floats.Sub(k.t1, v.(vec.Dense))
+	if v != nil {
+		floats.Sub(k.t1, v)
+	}
 	if !k.flat {
 		floats.Add(k.t1, sol)
 		floats.Sub(k.t1, s)
@@ -297,9 +305,9 @@ func (k *kkt) adjoint(dst, v vec.Vector, solver linearSolver) (residual float64)
 		k.p.Coupling.JacYT(k.t1, k.x, k.y, k.full)
 		k.d(k.t3, k.t1)
 		floats.Add(k.t2, k.t3)
-		k.p.Coupling.JacY(k.h, k.x, k.y, s)
+		k.p.Coupling.JacY(k.rows, k.x, k.y, s)
 		for _, i := range k.index {
-			residual += k.h[i] * k.h[i]
+			residual += k.rows[i] * k.rows[i]
 		}
 	}
 	residual = math.Sqrt(residual + floats.Dot(k.t2, k.t2))

@@ -170,6 +170,9 @@ func scatter(v vec.Vector) {
 // direct forms the operator as a matrix and solves by Cholesky factorisation, or,
 // where the matrix is not safely positive definite, by its pseudo-inverse.
 type direct struct {
+	keep            bool // the operator is that of the last call
+	factorised      blas64.Triangular
+	definite        bool
 	m, f, eig, work []float64
 	col, e          vec.Vector
 }
@@ -189,25 +192,42 @@ func (d *direct) solve(p, b vec.Vector, op operator) float64 {
 		lapack64.Syev(lapack.EVCompute, d.sym(d.f), d.eig, query, -1)
 		d.work = make([]float64, int(query[0]))
 	}
-	d.form(op)
-	copy(d.f, d.m)
+	if !d.keep {
+		d.form(op)
+		d.factorise()
+	}
 	p.Copy(b)
 	x := p.(vec.Dense)
-	t, ok := lapack64.Potrf(d.sym(d.f))
-	if ok {
+	if d.definite {
+		lapack64.Potrs(d.factorised, blas64.General{Rows: n, Cols: 1, Stride: 1, Data: x})
+	} else {
+		d.pseudo(x)
+	}
+	return residualOf(p, b, op, d.col)
+}
+
+// factorise stores the Cholesky factor in f, or the eigenvectors.
+func (d *direct) factorise() {
+	n := len(d.eig)
+	copy(d.f, d.m)
+	d.factorised, d.definite = lapack64.Potrf(d.sym(d.f))
+	if d.definite {
 		lo, hi := math.Inf(1), 0.0
 		for i := range n {
 			v := d.f[i*n+i]
 			lo, hi = math.Min(lo, v), math.Max(hi, v)
 		}
-		ok = lo*lo > smallPivot*hi*hi
+		d.definite = lo*lo > smallPivot*hi*hi
 	}
-	if ok {
-		lapack64.Potrs(t, blas64.General{Rows: n, Cols: 1, Stride: 1, Data: x})
-	} else {
-		d.pseudo(x)
+	if d.definite {
+		return
 	}
-	return residualOf(p, b, op, d.col)
+	copy(d.f, d.m)
+	if !lapack64.Syev(lapack.EVCompute, d.sym(d.f), d.eig, d.work, len(d.work)) {
+		for i := range d.eig {
+			d.eig[i] = math.NaN()
+		}
+	}
 }
 
 func (d *direct) sym(a []float64) blas64.Symmetric {
@@ -250,13 +270,6 @@ func (d *direct) form(op operator) {
 // pseudo sets x to the least-squares solution of least norm.
 func (d *direct) pseudo(x []float64) {
 	n := len(d.eig)
-	copy(d.f, d.m)
-	if !lapack64.Syev(lapack.EVCompute, d.sym(d.f), d.eig, d.work, len(d.work)) {
-		for i := range x {
-			x[i] = math.NaN()
-		}
-		return
-	}
 	largest := math.Max(math.Abs(d.eig[0]), math.Abs(d.eig[n-1]))
 	c := d.col.(vec.Dense)
 	v := blas64.General{Rows: n, Cols: n, Stride: n, Data: d.f}

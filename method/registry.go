@@ -30,6 +30,8 @@ var table = []Entry{
 		"no coupling constraint; g strongly convex in y", func() bilevel.Method { return new(F2SA) }},
 	{"blocc", "penalty method for lower levels with coupling constraints, primal-dual or exact inner solves",
 		"variables on []float64", func() bilevel.Method { return new(BLOCC) }},
+	{"gam", "descent on the hyper-objective by differentiating the optimality conditions on the active set",
+		"second derivatives; strongly convex lower level on []float64", func() bilevel.Method { return new(GAM) }},
 	{"implicit-cg", "descent on the hyper-objective, hypergradient by conjugate gradients",
 		"second derivatives; lower level convex near its solution", func() bilevel.Method { return new(ImplicitCG) }},
 	{"implicit-neumann", "the same with the hypergradient by a Neumann series, whole or sampled",

@@ -51,6 +51,7 @@ type spgObjective interface {
 // spg is a spectral projected gradient iteration on x.
 type spg struct {
 	e         *bilevel.Env
+	project   func(vec.Vector)
 	objective spgObjective
 	x, g      vec.Vector // the iterate and its gradient
 	d, x1, g1 vec.Vector // direction, trial and its gradient
@@ -64,9 +65,14 @@ type spg struct {
 	moved        float64 // length of the last step
 }
 
-// newSPG returns an iteration on the block x, whose state is kept in e.
+// newSPG returns an iteration on the block x in X, whose state is kept in e.
 func newSPG(e *bilevel.Env, x vec.Vector, objective spgObjective) *spg {
-	s := &spg{e: e, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
+	return newSPGOn(e, x, e.ProjectX, objective)
+}
+
+// newSPGOn is newSPG on the set with the given projection.
+func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective spgObjective) *spg {
+	s := &spg{e: e, project: project, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
 		count: e.Scalar("spg.count", 0), lambda: e.Scalar("spg.lambda", 0)}
 	for i := range s.memory {
 		s.memory[i] = e.Scalar("spg.phi"+string(rune('0'+i)), 0)
@@ -93,7 +99,7 @@ func (s *spg) remember(phi float64) {
 func (s *spg) projected(x, g vec.Vector) float64 {
 	s.w.Copy(x)
 	s.w.Add(-1, g)
-	s.e.ProjectX(s.w)
+	s.project(s.w)
 	s.w.Add(-1, x)
 	return vec.Norm(s.w)
 }
@@ -132,7 +138,7 @@ func (s *spg) step() (stalled bool, err error) {
 	s.moved = 0
 	s.d.Copy(s.x)
 	s.d.Add(-*s.lambda, s.g)
-	s.e.ProjectX(s.d)
+	s.project(s.d)
 	s.d.Add(-1, s.x)
 	slope := s.g.Dot(s.d)
 	if !(slope < 0) {
