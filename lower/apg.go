@@ -1,7 +1,6 @@
 package lower
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -31,9 +30,9 @@ type APG struct {
 	// MaxIterations limits one solve; 0 is 100000.
 	MaxIterations int
 
-	meter          Meter
-	y, z, gz, next []float64
-	gn             []float64
+	meter       Meter
+	z, gz, next []float64
+	gn, start   []float64
 }
 
 // escape is the distance, relative to 1 + |start|, beyond which a minimiser is
@@ -46,7 +45,9 @@ func (a *APG) Solve(p *Problem, y, mu []float64, tolerance float64, stop func() 
 		return Info{}, unsuited("APG", "a problem without constraints besides Y")
 	}
 	n := p.N
-	a.y, a.z, a.gz, a.next, a.gn = resize(a.y, n), resize(a.z, n), resize(a.gz, n), resize(a.next, n), resize(a.gn, n)
+	for _, v := range [...]*[]float64{&a.z, &a.gz, &a.next, &a.gn, &a.start} {
+		*v = resize(*v, n)
+	}
 	limit := a.MaxIterations
 	if limit == 0 {
 		limit = 100000
@@ -55,6 +56,7 @@ func (a *APG) Solve(p *Problem, y, mu []float64, tolerance float64, stop func() 
 		p.Y.Project(y, y)
 	}
 	far := escape * (1 + floats.Norm(y, 2))
+	copy(a.start, y)
 	copy(a.z, y)
 	fz := p.Value(a.z)
 	p.Grad(a.gz, a.z)
@@ -80,9 +82,9 @@ func (a *APG) Solve(p *Problem, y, mu []float64, tolerance float64, stop func() 
 				return info, nil
 			}
 		}
-		if floats.Norm(a.next, 2) > far || math.IsInf(fn, -1) {
+		if floats.Norm(a.next, 2) > far || math.IsInf(fn, -1) || info.Iterations%1000 == 999 && escapes(p, a.gn, a.start, a.next, far) {
 			copy(y, a.next)
-			return info, &bilevel.LevelError{Status: bilevel.LowerUnbounded, Detail: fmt.Sprintf("the objective still decreases at |y| = %.1e", floats.Norm(a.next, 2))}
+			return info, unbounded(y)
 		}
 		uphill := 0.0
 		for i, v := range a.next {

@@ -13,16 +13,21 @@ const (
 //
 //   - on the whole space without constraints, [Newton] up to 600 variables and
 //     [LBFGS] beyond;
-//   - on a simple set without constraints, [APG];
-//   - with constraints, [MaxMin].
+//   - else, where the set has a description (package set), [InteriorPoint] up to
+//     600 variables and 4000 rows;
+//   - else [APG] without constraints and [MaxMin] with them.
 func New(p *Problem) Solver {
+	small := p.N <= denseVariables && p.Rows <= denseRows
 	switch {
-	case p.Rows > 0:
-		return &MaxMin{}
-	case set.IsWhole(p.Y) && p.N <= denseVariables:
-		return &Newton{}
-	case set.IsWhole(p.Y):
+	case p.Rows == 0 && set.IsWhole(p.Y):
+		if small {
+			return &Newton{}
+		}
 		return &LBFGS{}
+	case small && set.Describe(p.Y, p.N) != nil:
+		return &InteriorPoint{}
+	case p.Rows == 0:
+		return &APG{}
 	}
-	return &APG{}
+	return &MaxMin{}
 }

@@ -70,7 +70,7 @@ func (l *LBFGS) Solve(p *Problem, y, mu []float64, tolerance float64, stop func(
 	copy(y, res.X)
 	info.Iterations = res.MajorIterations
 	if gone {
-		return info, &bilevel.LevelError{Status: bilevel.LowerUnbounded, Detail: "the objective decreases without bound"}
+		return info, unbounded(y)
 	}
 	for !stopped && l.newtonCG(p, y, tolerance) {
 		info.Iterations++

@@ -1,10 +1,8 @@
 package lower
 
 import (
-	"fmt"
 	"math"
 
-	"github.com/bilevel-go/bilevel"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -54,7 +52,7 @@ func (s *multipliers) solve(p *Problem, y, mu []float64, tolerance float64, stop
 		p.Y.Project(y, y)
 	}
 	s.rho = s.balance(y)
-	start := s.rho
+	start, limit := s.rho, 1e3*s.rho
 	var info Info
 	info.Residuals = s.meter.Measure(p, y, mu)
 	defect := math.Inf(1)
@@ -77,10 +75,15 @@ func (s *multipliers) solve(p *Problem, y, mu []float64, tolerance float64, stop
 			defect = d
 			s.rho *= 5
 			if s.cert.infeasible(p, y, mu) {
-				return info, &bilevel.LevelError{Status: bilevel.LowerInfeasible, Detail: fmt.Sprintf("the constraints cannot hold together: the smallest violation found is %.3g", info.Primal)}
+				return info, infeasible(info.Primal)
 			}
-			if s.rho > 1e12*start {
-				return info, nil
+			if s.rho > limit {
+				if v, yes := s.cert.search(p, y, info.Primal, stop); yes {
+					return info, infeasible(v)
+				}
+				if limit *= 1e3; limit > 1e15*start {
+					return info, nil
+				}
 			}
 		} else {
 			defect = d

@@ -1,7 +1,6 @@
 package lower
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -30,9 +29,9 @@ type Newton struct {
 	// MaxIterations limits one solve; 0 is 200.
 	MaxIterations int
 
-	meter               Meter
-	hess, chol          []float64
-	g, p, trial, gt, ei []float64
+	meter                      Meter
+	hess, chol                 []float64
+	g, p, trial, gt, ei, start []float64
 }
 
 // Solve implements [Solver]. Problems with a set or constraints are refused.
@@ -41,7 +40,7 @@ func (s *Newton) Solve(p *Problem, y, mu []float64, tolerance float64, stop func
 		return Info{}, unsuited("Newton", "a problem on the whole space without constraints")
 	}
 	n := p.N
-	for _, v := range [...]*[]float64{&s.g, &s.p, &s.trial, &s.gt, &s.ei} {
+	for _, v := range [...]*[]float64{&s.g, &s.p, &s.trial, &s.gt, &s.ei, &s.start} {
 		*v = resize(*v, n)
 	}
 	s.hess, s.chol = resize(s.hess, n*n), resize(s.chol, n*n)
@@ -50,6 +49,7 @@ func (s *Newton) Solve(p *Problem, y, mu []float64, tolerance float64, stop func
 		limit = 200
 	}
 	far := escape * (1 + floats.Norm(y, 2))
+	copy(s.start, y)
 	f := p.Value(y)
 	p.Grad(s.g, y)
 	if !finite(s.g) || f-f != 0 {
@@ -68,11 +68,14 @@ func (s *Newton) Solve(p *Problem, y, mu []float64, tolerance float64, stop func
 			break
 		}
 		if floats.Norm(y, 2) > far || math.IsInf(f, -1) {
-			return info, &bilevel.LevelError{Status: bilevel.LowerUnbounded, Detail: fmt.Sprintf("the objective still decreases at |y| = %.1e", floats.Norm(y, 2))}
+			return info, unbounded(y)
 		}
 	}
 	info.Residuals = s.meter.Measure(p, y, mu)
 	info.Converged = info.Max() <= tolerance
+	if !info.Converged && escapes(p, s.trial, s.start, y, far) {
+		return info, unbounded(y)
+	}
 	return info, nil
 }
 
