@@ -5,6 +5,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/lower"
 	"github.com/bilevel-go/bilevel/vec"
 )
 
@@ -12,8 +13,9 @@ import (
 // Per outer iteration
 //
 //  1. K times  y_gamma <- Proj_Y( y_gamma - beta ( grad_y g(x,y_gamma) + grad_y f(x,y_gamma)/gamma ) ),
-//     warm-started; with a coupling constraint instead MaxMin on
-//     L(y, mu) = f/gamma + g + <mu, h>;
+//     warm-started; with a coupling constraint instead T times K primal steps
+//     of length beta and one dual step of [lower.MaxMin] on
+//     L(y, mu) = f/gamma + g + <mu, h>, y and mu warm-started;
 //  2. x <- Proj_X( x - eta grad_x f(x, y_gamma) ).
 //
 // The terms gamma (grad_x g(x,y_gamma) - grad_x g(x,y_g)) of the penalised
@@ -38,7 +40,10 @@ type PBGDFree struct {
 	Beta          float64 `opt:"beta" default:"0.01" range:"(0,inf)" doc:"inner step"`
 	Eta           float64 `opt:"eta" default:"0.01" range:"(0,inf)" doc:"outer step"`
 	Inner         int     `opt:"inner" default:"1" range:"[1,inf)" doc:"inner steps K per outer iteration"`
-	InnerTol      float64 `opt:"inner_tol" range:"[0,inf)" doc:"end the inner loop when |y - y+|/beta is at most this; 0: never early"`
+	InnerTol      float64 `opt:"inner_tol" range:"[0,inf)" doc:"end the inner loop when |y - y+|/beta (with coupling: the gradient of L) is at most this; 0: never early"`
+	DualSteps     int     `opt:"dual_steps" default:"10" range:"[1,inf)" doc:"with coupling: dual steps T of MaxMin, each with K inner steps"`
+	DualStep      float64 `opt:"dual_step" default:"0.001" range:"(0,inf)" doc:"with coupling: dual step of MaxMin, in the scale of g"`
+	Floor         float64 `opt:"floor" range:"[0,inf)" doc:"with coupling: lower bound of the multipliers"`
 	Rule          string  `opt:"rule" default:"sgd" range:"sgd|adam" doc:"optimiser of every block"`
 	Warm          string  `opt:"warm" default:"own" range:"own|y_g" doc:"y_gamma starts at its own last value, or at a y_g that is tracked by an inner loop of its own"`
 	FlatnessEvery int     `opt:"flatness_every" default:"50" range:"[-1,inf)" doc:"outer iterations between measurements of flatness in corrected mode; -1: never"`
@@ -51,21 +56,20 @@ func (m *PBGDFree) Name() string { return "pbgd-free" }
 func (m *PBGDFree) Defaults(bilevel.Mode) (int, float64) { return 20000, 1e-8 }
 
 type pbgdFree struct {
-	e         *bilevel.Env
-	o         PBGDFree
-	corrected bool
-	inner     *descent // of y_gamma
-	lower     *descent // of y_g, where it is tracked
-	outer     *mover
-	x, y, yg  vec.Vector
-	dx, oldY  vec.Vector
-	flat      *flatness
+	e            *bilevel.Env
+	o            PBGDFree
+	inner, lower *descent // of y_gamma; of y_g where it is tracked
+	coupled      *level   // MaxMin in place of inner, with a coupling constraint
+	outer        *mover
+	x, y, mu, yg vec.Vector
+	dx, oldY     vec.Vector
+	flat         *flatness // nil where flatness is not measured
 	answer
 }
 
 // Start checks the parameters and prepares the iteration at the start.
 func (m *PBGDFree) Start(e *bilevel.Env) (bilevel.Iteration, error) {
-	it := &pbgdFree{e: e, o: *m, corrected: e.Settings.Mode == bilevel.Corrected}
+	it := &pbgdFree{e: e, o: *m, answer: answer{e: e}}
 	o := &it.o
 	if err := option.Fill(o); err != nil {
 		return nil, err
@@ -75,16 +79,39 @@ func (m *PBGDFree) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 	it.y = e.BlockFrom("y_gamma", e.StartY())
 	it.dx, it.oldY = it.x.New(), it.y.New()
 	it.outer = newMover(e, "x", e.ProjectX, rule, o.Eta, it.x)
-	it.inner = newDescent(e, "y_gamma", rule, o.Beta, o.InnerTol, it.y)
-	it.answer.e = e
+	if rows, _ := e.Rows(); rows > 0 {
+		if err := it.maxmin(rows); err != nil {
+			return nil, err
+		}
+	} else {
+		it.inner = newDescent(e, "y_gamma", rule, o.Beta, o.InnerTol, it.y)
+	}
 	if o.Warm == "y_g" {
 		it.yg = e.BlockFrom("y_g", e.StartY())
 		it.lower = newDescent(e, "y_g", rule, o.Beta, o.InnerTol, it.y)
 	}
-	if it.corrected && o.FlatnessEvery > 0 {
+	if e.Settings.Mode == bilevel.Corrected && o.FlatnessEvery > 0 {
 		it.flat = newFlatness(e, &it.answer, rule, o.Beta, it.x, it.y)
 	}
 	return it, nil
+}
+
+// maxmin makes MaxMin the inner loop.
+func (it *pbgdFree) maxmin(rows int) error {
+	o := &it.o
+	switch {
+	case it.e.Dense() == nil:
+		return noCoupling(rows, "a problem on []float64")
+	case o.Warm != "own":
+		return &bilevel.SettingError{Field: "warm", Value: o.Warm, Allowed: "own with a coupling constraint"}
+	}
+	stop := lower.StopNever
+	if o.InnerTol > 0 {
+		stop = lower.StopGradients
+	}
+	it.mu = it.e.Block("mu_gamma", it.e.NewMultiplier())
+	it.coupled = newLevel(it.e, &lower.MaxMin{T: o.DualSteps, Ty: o.Inner, Eta1: o.Beta, Eta2: o.DualStep, Floor: o.Floor, Stop: stop})
+	return nil
 }
 
 // Finish replaces y by the lower solution, measures flatness there and says so
@@ -94,7 +121,7 @@ func (it *pbgdFree) Finish(p *bilevel.Progress) error {
 		return err
 	}
 	it.e.UpperGradX(it.dx, it.x, it.y)
-	it.flat.at(p, it.o.Gamma, it.x, it.y, nil, p.Y, p.Mu, it.dx)
+	it.flat.at(p, it.o.Gamma, it.x, it.y, it.mu, p.Y, p.Mu, it.dx)
 	if p.Omitted > omittedSmall {
 		it.e.Note("the terms that pbgd-free omits are %.3g times grad_x f here (delta = %.3g): x need not be near a stationary point of phi; use v-pbgd or blocc", p.Omitted, p.Delta)
 	}
@@ -113,14 +140,18 @@ func (it *pbgdFree) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		it.lower.run(it.x, it.yg, 0, 1, o.Inner)
 		it.y.Copy(it.yg)
 	}
-	it.inner.run(it.x, it.y, 1/o.Gamma, 1, o.Inner)
+	if it.coupled == nil {
+		it.inner.run(it.x, it.y, 1/o.Gamma, 1, o.Inner)
+	} else if _, err := it.coupled.solve(o.Gamma, it.x, it.y, it.mu, o.InnerTol); err != nil {
+		return bilevel.Running, err
+	}
 	if e.Stopped() {
 		return bilevel.Running, nil
 	}
-	p.X, p.Y, p.PenalisedY, p.Gamma = it.x, tracked, it.y, o.Gamma
+	p.X, p.Y, p.Mu, p.PenalisedY, p.PenalisedMu, p.Gamma = it.x, tracked, it.mu, it.y, it.mu, o.Gamma
 	e.UpperGradX(it.dx, it.x, it.y)
 	if it.flat != nil && e.Outer()%o.FlatnessEvery == 0 {
-		if err := it.flat.measure(p, o.Gamma, it.x, it.y, nil, it.dx); err != nil {
+		if err := it.flat.measure(p, o.Gamma, it.x, it.y, it.mu, it.dx); err != nil {
 			return bilevel.Running, err
 		}
 	}

@@ -157,11 +157,12 @@ func (s *spg) step() (stalled bool, err error) {
 		if s.e.Stopped() {
 			return false, nil
 		}
-		var level *bilevel.LevelError
-		if errors.As(err, &level) {
+		if err != nil {
+			var level *bilevel.LevelError // in here, for errors.As moves it to the heap
+			if !errors.As(err, &level) {
+				return false, err
+			}
 			phi = math.Inf(1)
-		} else if err != nil {
-			return false, err
 		}
 		undecided := -t*slope <= noise && math.Abs(phi-s.phi) <= noise
 		if undecided || phi <= bound+spgArmijo*t*slope {
