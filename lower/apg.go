@@ -61,7 +61,7 @@ func (a *APG) Solve(p *Problem, y, mu []float64, tolerance float64, stop func() 
 	fz := p.Value(a.z)
 	p.Grad(a.gz, a.z)
 	if !finite(a.gz) || fz-fz != 0 {
-		return Info{}, &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: "the objective or its gradient is not finite at the starting point"}
+		return Info{}, notFinite()
 	}
 	s := a.firstStep(p)
 	t := 1.0

@@ -143,3 +143,7 @@ func unbounded(y []float64) error {
 func infeasible(violation float64) error {
 	return &bilevel.LevelError{Status: bilevel.LowerInfeasible, Detail: fmt.Sprintf("the constraints cannot hold together: the smallest violation found is %.3g", violation)}
 }
+
+func notFinite() error {
+	return &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: "the objective, its gradient or a constraint is not finite at the starting point"}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/bilevel-go/bilevel"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -113,7 +112,7 @@ func (s *InteriorPoint) run(y, mu []float64) error {
 	r.setMultipliers(s.z, mu)
 	r.eval(s.y)
 	if !finite(r.grad) || !finite(r.value) {
-		return &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: "the objective's gradient or a constraint is not finite at the starting point"}
+		return notFinite()
 	}
 	if s.best.Max() <= s.tolerance {
 		return nil

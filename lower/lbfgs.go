@@ -39,6 +39,11 @@ func (l *LBFGS) Solve(p *Problem, y, mu []float64, tolerance float64, stop func(
 		return Info{}, unsuited("LBFGS", "a problem on the whole space without constraints")
 	}
 	far := escape * (1 + floats.Norm(y, 2))
+	l.g = resize(l.g, p.N)
+	p.Grad(l.g, y)
+	if f := p.Value(y); !finite(l.g) || f-f != 0 {
+		return Info{}, notFinite()
+	}
 	stopped, gone := false, false
 	prob := optimize.Problem{
 		Func: func(y []float64) float64 {

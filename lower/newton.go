@@ -53,7 +53,7 @@ func (s *Newton) Solve(p *Problem, y, mu []float64, tolerance float64, stop func
 	f := p.Value(y)
 	p.Grad(s.g, y)
 	if !finite(s.g) || f-f != 0 {
-		return Info{}, &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: "the objective or its gradient is not finite at the starting point"}
+		return Info{}, notFinite()
 	}
 	var info Info
 	for ; info.Iterations < limit; info.Iterations++ {
