@@ -41,6 +41,9 @@ func newAxis(log bool, all ...[]float64) (a axis, ok bool) {
 // unit is x on the scale of the axis: NaN where it has no place on it.
 func (a axis) unit(x float64) float64 {
 	if !a.log {
+		if math.Abs(x) > 1e300 {
+			return math.NaN() // the room beside it would overflow
+		}
 		return x
 	}
 	if x <= 0 {

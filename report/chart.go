@@ -121,10 +121,13 @@ func (f figure) draw() *chart {
 		n := len(drawn.X) - 1
 		words = append(words, fmt.Sprintf("%sfrom %s to %s", prefix(s.Name), number(drawn.Y[0]), number(drawn.Y[n])))
 	}
+	if len(words) == 0 {
+		return nil
+	}
 	if len(words) > 4 {
 		words = append(words[:4], "…")
 	}
-	c.Text = strings.Join(words, "; ")
+	c.Text = capital(strings.Join(words, "; "))
 	return c
 }
 

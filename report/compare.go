@@ -35,14 +35,14 @@ func groups(runs []*run.Run) []*group {
 	for i, key := range keys {
 		heading := key
 		if t := by[key][0].Details.Title; t != "" {
-			heading = t + " – " + key
+			heading = capital(t) + " – " + key
 		}
 		all = append(all, newGroup(heading, i, by[key]))
 	}
 	return all
 }
 
-// label tells the runs of a group apart: by method, and by seed or directory
+// labels tell the runs of a group apart: by method, and by seed or directory
 // where that is not enough.
 func labels(runs []*run.Run) []string {
 	name := func(r *run.Run) string { return r.Config.Method }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/certify"
@@ -85,6 +87,7 @@ func newSingle(r *run.Run) *single {
 	if s.Heading == "" {
 		s.Heading = r.Config.Problem
 	}
+	s.Heading = capital(s.Heading)
 	if r.Config.Seed != nil {
 		s.Seed = strconv.FormatUint(*r.Config.Seed, 10)
 	}
@@ -161,6 +164,12 @@ func verdict(d *run.Document) (name, text, state string) {
 		state = "good"
 	}
 	return c.Verdict.String(), c.Message, state
+}
+
+// capital makes a heading of a phrase.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
 }
 
 func settings(c run.Config) []row {

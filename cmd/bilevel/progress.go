@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/cupwriter"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/run"
+)
+
+// display shows how a run goes.
+type display interface {
+	run.Observer
+	// Interrupting says that the run is about to stop.
+	Interrupting()
+	// Close takes the display off the terminal.
+	Close()
+}
+
+// newDisplay shows a bar on a terminal and lines elsewhere. A run of known
+// length fills the bar; others turn a spinner.
+func (a *app) newDisplay(iterations int) display {
+	switch {
+	case a.quiet:
+		return silent{}
+	case cupwriter.New(a.err, false).IsTerminal():
+		return newBar(a.err, iterations)
+	}
+	return &lines{w: a.err}
+}
+
+type silent struct{}
+
+func (silent) Phase(string)                {}
+func (silent) Iteration(*bilevel.Progress) {}
+func (silent) Interrupting()               {}
+func (silent) Close()                      {}
+
+const interrupting = "stopping after this iteration; interrupt again to quit at once"
+
+// lines prints a line at once, then more and more rarely: at most one a second
+// in the first ten, one in ten seconds later.
+type lines struct {
+	mu   sync.Mutex
+	w    io.Writer
+	next time.Duration
+}
+
+func (l *lines) print(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, format+"\n", args...)
+}
+
+func (l *lines) Phase(text string) { l.print("%s", text) }
+func (l *lines) Interrupting()     { l.print("%s", interrupting) }
+func (l *lines) Close()            {}
+
+func (l *lines) Iteration(p *bilevel.Progress) {
+	if p.Elapsed < l.next {
+		return
+	}
+	l.next = p.Elapsed + time.Second
+	if p.Elapsed > 10*time.Second {
+		l.next = p.Elapsed + 10*time.Second
+	}
+	l.print("  %s", progressText(p))
+}
+
+// progressText is one iteration in one line: what is known of it.
+func progressText(p *bilevel.Progress) string {
+	parts := []string{fmt.Sprintf("%6.1f s", p.Elapsed.Seconds()), fmt.Sprintf("iteration %-7d", p.Iteration)}
+	add := func(name string, v float64, format string) {
+		if !math.IsNaN(v) {
+			parts = append(parts, name+" "+fmt.Sprintf(format, v))
+		}
+	}
+	add("f", p.Upper, "%.6g")
+	add("gap", p.Gap, "%.1e")
+	add("stationarity", p.Stationarity, "%.1e")
+	if p.Phase != "" {
+		parts = append(parts, p.Phase)
+	}
+	return strings.Join(parts, "  ")
+}
+
+// bar is one line of a terminal.
+type bar struct {
+	progress *mpb.Progress
+	bar      *mpb.Bar
+	mu       sync.Mutex
+	phase    string
+	text     string
+	next     time.Duration
+}
+
+const refresh = 100 * time.Millisecond
+
+func newBar(w io.Writer, iterations int) *bar {
+	b := &bar{progress: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithWidth(24))}
+	show := decor.Any(func(decor.Statistics) string {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return " " + b.phase + b.text
+	})
+	if iterations > 0 {
+		b.bar = b.progress.New(int64(iterations), mpb.BarStyle(), mpb.AppendDecorators(show))
+	} else {
+		b.bar = b.progress.New(0, mpb.SpinnerStyle(), mpb.BarWidth(1), mpb.AppendDecorators(show))
+	}
+	return b
+}
+
+func (b *bar) Phase(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.phase, b.text = text, ""
+}
+
+func (b *bar) Interrupting() { b.Phase(interrupting) }
+
+func (b *bar) Iteration(p *bilevel.Progress) {
+	if p.Elapsed < b.next {
+		return
+	}
+	b.next = p.Elapsed + refresh
+	text := progressText(p)
+	b.mu.Lock()
+	if b.phase != interrupting {
+		b.phase, b.text = "", text
+	}
+	b.mu.Unlock()
+	b.bar.SetCurrent(int64(p.Iteration))
+}
+
+func (b *bar) Close() {
+	b.bar.Abort(true)
+	b.progress.Wait()
+}
