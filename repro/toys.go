@@ -26,6 +26,8 @@ type toySize struct {
 	starts      int // random starts of each BLOCC toy
 	sensitivity int // random starts of each cell of the sensitivity tables
 	negative    int // random starts of the negative toy
+	// auto tells whether a toy is solved by the automatic method; nil: all are.
+	auto func(name string) bool
 }
 
 // publishedToys is the published protocol.
@@ -37,7 +39,7 @@ func toysOf(size toySize) func(*session) error {
 	return func(s *session) error {
 		parts := []func(*session) error{bloccFixed, size.bloccStarts, size.bloccGamma, size.negativeToy, positiveToy}
 		if s.o.Mode == bilevel.Corrected {
-			parts = append(parts, autoOnToys)
+			parts = append(parts, size.autoOnToys)
 		} else {
 			parts = append(parts, size.bloccEta)
 		}
@@ -66,10 +68,10 @@ func summary(v []float64) (mean, std certify.Number) {
 }
 
 // autoOnToys solves every toy by the automatic method and measures the answers.
-func autoOnToys(s *session) error {
+func (size toySize) autoOnToys(s *session) error {
 	var names []string
 	for _, e := range catalog.List() {
-		if strings.HasPrefix(e.Name, "toy/") {
+		if strings.HasPrefix(e.Name, "toy/") && (size.auto == nil || size.auto(e.Name)) {
 			names = append(names, e.Name)
 		}
 	}

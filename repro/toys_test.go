@@ -9,13 +9,19 @@ import (
 	"github.com/bilevel-go/bilevel"
 )
 
-// smallToys is the protocol with fewer random starts.
-var smallToys = toySize{starts: 12, sensitivity: 2, negative: 6}
+// smallToys is the protocol with fewer random starts and without the toy on
+// which the automatic method takes longest.
+var smallToys = toySize{starts: 12, sensitivity: 2, negative: 6, auto: func(name string) bool { return name != "toy/llsc" }}
 
 func small(t *testing.T, mode bilevel.Mode, workers int) []Row {
 	t.Helper()
+	return ofSize(t, smallToys, mode, workers)
+}
+
+func ofSize(t *testing.T, size toySize, mode bilevel.Mode, workers int) []Row {
+	t.Helper()
 	s := &session{ctx: context.Background(), o: Options{Mode: mode, Seed: 1, Workers: workers}}
-	if err := toysOf(smallToys)(s); err != nil {
+	if err := toysOf(size)(s); err != nil {
 		t.Fatal(err)
 	}
 	return s.rows
@@ -114,7 +120,7 @@ func TestToysCorrected(t *testing.T) {
 			}
 		}
 	}
-	if automatic < 14 {
+	if automatic < 13 {
 		t.Errorf("only %d toys solved by auto", automatic)
 	}
 	for metric, want := range map[string]float64{"x": -5, "y_g": -6, "f": -35} {
@@ -130,8 +136,10 @@ func TestToysCorrected(t *testing.T) {
 
 // Figures other than times have the same bits for any number of workers.
 func TestToysDoNotDependOnWorkers(t *testing.T) {
+	size := smallToys
+	size.auto = func(name string) bool { return !strings.HasPrefix(name, "toy/ll") }
 	for _, mode := range []bilevel.Mode{bilevel.Faithful, bilevel.Corrected} {
-		one, many := small(t, mode, 1), small(t, mode, 5)
+		one, many := ofSize(t, size, mode, 1), ofSize(t, size, mode, 5)
 		if len(one) != len(many) {
 			t.Fatalf("%v: %d and %d rows", mode, len(one), len(many))
 		}
