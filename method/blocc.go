@@ -8,6 +8,7 @@ import (
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/lower"
 	"github.com/bilevel-go/bilevel/vec"
+	"gonum.org/v1/gonum/floats"
 )
 
 // BLOCC is penalty-based descent for lower levels with coupling constraints
@@ -60,6 +61,7 @@ type BLOCC struct {
 	Order        string  `opt:"order" default:"gauss-seidel" range:"gauss-seidel|simultaneous|dual-first" doc:"MaxMin: order of the updates in one iteration"`
 	Stop         string  `opt:"stop" default:"change" range:"change|signed-sum|gradients|never" doc:"MaxMin: stop rule, as lower.StopRule"`
 	InnerTol     float64 `opt:"inner_tol" default:"1e-4" range:"(0,inf)" doc:"MaxMin: tolerance of the stop rule"`
+	GradientNorm string  `opt:"gradient_norm" default:"euclidean" range:"euclidean|split" doc:"MaxMin: norm in the stop rule gradients: Euclidean, or that of all components but the last plus the last one's size"`
 	Floor        float64 `opt:"floor" range:"[0,inf)" doc:"MaxMin: lower bound of the multipliers"`
 	Warm         string  `opt:"warm" default:"own" range:"own|y_g" doc:"MaxMin: y_gamma starts at its own last value, or at the new y_g"`
 	RestartG     float64 `opt:"mu_g" range:"[0,inf)" doc:"MaxMin: mu_g restarts at this value in every outer iteration; 0: at its own last value"`
@@ -139,6 +141,9 @@ func (it *blocc) maxmin() error {
 	o := &it.o
 	solver := lower.MaxMin{T: o.DualSteps, Ty: o.PrimalSteps, Accelerated: o.Accelerated, Floor: o.Floor,
 		Order: orders[o.Order], Stop: stopRules[o.Stop]}
+	if o.GradientNorm == "split" {
+		solver.GradientNorm = func(g []float64) float64 { return floats.Norm(g[:len(g)-1], 2) + math.Abs(g[len(g)-1]) }
+	}
 	g, f := solver, solver
 	g.Eta1, g.Eta2, f.Eta1, f.Eta2 = o.PrimalStepG, o.DualStepG, o.PrimalStepF, o.DualStepF
 	for _, s := range [...]struct {
