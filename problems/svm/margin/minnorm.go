@@ -19,14 +19,15 @@ import (
 // Where more than d constraints are active the multipliers are not unique: the
 // ones returned have at most d nonzero entries.
 type MinNorm struct {
-	set    *activeSet
-	diag   *diagonal
-	linear []float64
-	work   []float64
-	want   []int
-	cert   []float64
-	fresh  bool
-	err    InfeasibleError
+	set            *activeSet
+	diag           *diagonal
+	linear         []float64
+	work           []float64
+	want           []int
+	cert           []float64
+	cone, gradient []float64 // right-hand sides and linear term of Multipliers
+	fresh          bool
+	err            InfeasibleError
 }
 
 // NewMinNorm returns a solver for the n x d matrix rows.
@@ -37,6 +38,7 @@ func NewMinNorm(rows blas64.General) (*MinNorm, error) {
 	s := &MinNorm{
 		set: newActiveSet(rows), diag: &diagonal{d: make([]float64, rows.Cols)},
 		linear: make([]float64, rows.Cols), work: make([]float64, rows.Cols), want: make([]int, 0, rows.Cols), cert: make([]float64, rows.Rows), fresh: true,
+		cone: make([]float64, rows.Rows), gradient: make([]float64, rows.Cols),
 	}
 	for j := range s.diag.d {
 		s.diag.d[j] = 1
@@ -124,6 +126,53 @@ func (s *MinNorm) Solve(y, mu, t []float64) (Result, error) {
 	}
 	if !ok || !(res.KKT.Max() <= 1e-10*(1+big)) {
 		s.fresh = true
+		return res, ErrNumerical
+	}
+	return res, nil
+}
+
+// Multipliers writes to mu (length n) the multipliers that come nearest to
+// proving y (length d) the solution: mu >= 0, zero where rows_i.y exceeds t_i by
+// more than 1e-9 (1 + |t_i|), minimising |Dy + c - rows' mu| in the metric of
+// D^-1. The result's KKT residual is that of (y, mu): within rounding it is zero
+// exactly if y solves the problem. This is the non-negative least-squares problem
+//
+//	minimise 1/2 z'Dz + (Dy + c)'z   subject to   rows_i.z >= 0, i active,
+//
+// with Dz = rows' mu - (Dy + c). The next Solve starts afresh.
+func (s *MinNorm) Multipliers(mu, y, t []float64) (Result, error) {
+	a := s.set
+	if err := checkSizes(a.rows, y, mu, t); err != nil {
+		return Result{}, err
+	}
+	if err := checkFinite("y", y); err != nil {
+		return Result{}, err
+	}
+	if _, err := checkBounds(t); err != nil {
+		return Result{}, err
+	}
+	blas64.Gemv(blas.NoTrans, 1, a.rows, vector(y), 0, vector(a.slack))
+	for i, v := range a.slack {
+		if v-t[i] <= 1e-9*(1+math.Abs(t[i])) {
+			s.cone[i] = 0
+		} else {
+			s.cone[i] = math.Inf(-1)
+		}
+	}
+	g, big := s.gradient, 1.0
+	for j, v := range y {
+		g[j] = s.diag.d[j]*v + s.linear[j]
+		big = math.Max(big, math.Abs(g[j]))
+	}
+	a.reset(s.diag)
+	s.fresh = true
+	_, ok := a.solve(s.diag, g, s.cone, 1e-13*big, 20*(a.rows.Rows+a.d))
+	a.write(nil, mu)
+	res := Result{Steps: a.steps, KKT: s.measure(y, mu, t)}
+	for j, v := range y {
+		res.Value += v * (0.5*s.diag.d[j]*v + s.linear[j])
+	}
+	if !ok {
 		return res, ErrNumerical
 	}
 	return res, nil
