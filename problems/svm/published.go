@@ -9,8 +9,6 @@ func published(formulation string) map[string]map[string]string {
 	switch formulation {
 	case "slack-free":
 		return map[string]map[string]string{
-			"pbgd-free": {"gamma": "15", "eta": "0.005", "dual_steps": "10", "inner": "5", "beta": "0.005", "dual_step": "0.001",
-				"inner_tol": "1e-4", "floor": "1e-5", "max_iterations": "50"},
 			"blocc": {"gamma": "15", "eta": "0.005", "inner": "maxmin", "step": "fixed", "scale": "g",
 				"dual_steps": "20", "primal_steps": "20", "primal_step_g": "0.005", "primal_step_f": "0.005",
 				"dual_step_g": "0.001", "dual_step_f": "0.001", "stop": "gradients", "gradient_norm": "split", "inner_tol": "1e-4", "floor": "1e-5",
