@@ -54,7 +54,8 @@ func (s *activeSetNewton) load(r *rows) {
 	s.active = s.active[:r.m]
 }
 
-// step does one step from (s.y, s.z); false when the system cannot be solved.
+// step does one step from (s.y, s.z); false when the system cannot be solved or F
+// is not convex there.
 func (s *activeSetNewton) step(r *rows, k *system) bool {
 	r.eval(s.y)
 	r.jacobian(s.y)
@@ -70,8 +71,8 @@ func (s *activeSetNewton) step(r *rows, k *system) bool {
 			s.z[i] = 0
 		}
 	}
-	if !k.factor() {
-		return false
+	if !k.factor() || !k.convex {
+		return false // a Newton step would head for a saddle point
 	}
 	floats.ScaleTo(s.a, -1, r.grad)
 	floats.Scale(-1, s.z)

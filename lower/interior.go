@@ -171,6 +171,9 @@ func (s *InteriorPoint) run(y, mu []float64) error {
 	if v, yes := s.cert.search(s.p, s.bestY, s.best.Primal, s.stop); yes {
 		return infeasible(v)
 	}
+	if s.p.Rows == 0 && escapes(s.p, s.tryY, y, s.y, s.far) {
+		return unbounded(s.y)
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/set"
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
@@ -265,4 +266,44 @@ func benchmark(b *testing.B, p *Problem, s Solver, warm bool) {
 		its += info.Iterations
 	}
 	b.ReportMetric(float64(its)/float64(b.N), "iterations/op")
+}
+
+// TestNonconvex: from every start the solvers that New chooses end at a local
+// minimum, not at the maximum between two.
+func TestNonconvex(t *testing.T) {
+	well := scalar(func(y float64) float64 { return y*y*(y*y/4-0.5)*1 - 0.1*y },
+		func(y float64) float64 { return y*(y*y-1) - 0.1 },
+		func(y float64) float64 { return 3*y*y - 1 })
+	left, right := -0.9456492739235914, 1.0466805318046022
+	boxed, bounded := *well, *well
+	boxed.Y = mustSet(t)(set.Interval(1, -2, 2))
+	bounded.Rows, bounded.Affine = 1, true
+	bounded.Constraint = func(dst, y []float64) { dst[0] = y[0] - 0.5 }
+	bounded.Jac = func(dst, _, v []float64) { dst[0] = v[0] }
+	bounded.JacT = func(dst, _, mu []float64) { dst[0] = mu[0] }
+	for _, c := range []struct {
+		name   string
+		p      *Problem
+		minima []float64
+	}{{"free", well, []float64{left, right}}, {"box", &boxed, []float64{left, right}}, {"constraint", &bounded, []float64{left, 0.5}}} {
+		for start := -1.95; start < 2; start += 0.1 {
+			y, mu := []float64{start}, make([]float64, c.p.Rows)
+			info, err := New(c.p).Solve(c.p, y, mu, 1e-10, nil)
+			if err != nil || !info.Converged {
+				t.Errorf("%s from %.2f: %v %+v y = %v", c.name, start, err, info, y)
+				continue
+			}
+			if math.Abs(y[0]-c.minima[0]) > 1e-9 && math.Abs(y[0]-c.minima[1]) > 1e-9 {
+				t.Errorf("%s from %.2f: ended at %v, minima are %v", c.name, start, y[0], c.minima)
+			}
+		}
+	}
+	inDisk := disk(rosenbrock(), 1)
+	for start := -2.0; start <= 2; start += 0.25 {
+		y, mu := []float64{start, -start / 2}, make([]float64, 1)
+		info, err := New(inDisk).Solve(inDisk, y, mu, 1e-9, nil)
+		if err != nil || !info.Converged || inDisk.Value(y) > 0.0456749 {
+			t.Errorf("disk from %v: %v %+v y = %v F = %v", start, err, info, y, inDisk.Value(y))
+		}
+	}
 }

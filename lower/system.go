@@ -21,7 +21,8 @@ import (
 //	( H + delta I + A^T Q~^-1 A ) dy = a + A^T Q~^-1 b,   dz = Q~^-1 (A dy - b),
 //
 // and iterative refinement against the system itself removes what delta and
-// epsilon changed. It converges also when rows depend on each other or H is
+// epsilon changed, unless H is not convex: delta is then what makes a descent
+// direction. Refinement converges also when rows depend on each other or H is
 // singular, provided the system has a solution; dz is then the one nearest to
 // the multipliers that the residual b came from.
 //
@@ -33,6 +34,7 @@ type system struct {
 	size           float64   // largest entry of H
 	fixedHessian   bool      // H is the same at every point of this solve
 	haveHessian    bool      // h holds it
+	convex         bool      // H was found positive on the null space of A by the last factorization
 	delta, epsilon float64
 	q, inv         []float64 // as given (+Inf: row not in use), 1/q~ (0: not in use)
 	ra, da         []float64 // n
@@ -90,11 +92,17 @@ func (s *system) factor() bool {
 		for j, b := range r.bounds {
 			s.k[b.index*(n+1)] += s.inv[r.dense+j]
 		}
+		top := 0.0
 		for i := range n {
 			s.k[i*(n+1)] += s.delta
+			top = worst(top, s.k[i*(n+1)])
 		}
-		if _, ok := lapack64.Potrf(sym); ok && finite(s.k[:1]) {
+		if _, ok := lapack64.Potrf(sym); ok {
+			s.convex = s.delta <= 10*math.Max(primalShift*size, 1e-14*top) // below that it is rounding
 			return true
+		}
+		if top-top != 0 {
+			return false
 		}
 	}
 	return false
@@ -111,7 +119,7 @@ func (s *system) solve(a, b []float64, sweeps int) {
 		s.reduced()
 		floats.Add(a, s.da)
 		floats.Add(b, s.db)
-		if k == sweeps {
+		if k == sweeps || !s.convex {
 			return
 		}
 		s.subtract()
