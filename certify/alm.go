@@ -73,7 +73,7 @@ func (s *solver) solve(p *program, z0, mu0 []float64) *solution {
 	w := newNewton(p, s)
 	w.scaleRho(sol.z)
 	tol := func() float64 { return s.tolerance * (1 + floats.Norm(w.plain, math.Inf(1))) }
-	inner, lastViolation := 1e-3, math.Inf(1)
+	inner, lastViolation, stuck := 1e-3, math.Inf(1), 0
 	for range s.maxOuter {
 		st := w.minimise(sol, math.Max(inner, s.tolerance))
 		if st == stopped || st == unbounded {
@@ -99,6 +99,13 @@ func (s *solver) solve(p *program, z0, mu0 []float64) *solution {
 		}
 		if sol.violation > 0.1*lastViolation && w.rho < 1e12*w.rho0 {
 			w.rho *= 10
+		}
+		// A violation that a hundredfold rho does not reduce is there to stay.
+		if stuck++; sol.violation < 0.9*lastViolation || sol.violation < 1e-6*(1+floats.Norm(sol.z, math.Inf(1))) {
+			stuck = 0
+		}
+		if stuck >= 3 {
+			break
 		}
 		lastViolation = sol.violation
 		inner = math.Min(inner*0.03, 0.1*sol.violation*w.rho0)

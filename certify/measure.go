@@ -182,6 +182,7 @@ func (m *measurement) solveLower() bool {
 	m.pr = m.lower.at(m.x, 1, 0)
 	m.curvature()
 	m.own = m.solver.solve(m.pr, start, nil)
+	m.secondStart()
 	if !m.convex || !m.own.usable() {
 		m.search(start)
 	}
@@ -204,6 +205,27 @@ func (m *measurement) solveLower() bool {
 		return false
 	}
 	return true
+}
+
+// secondStart disproves a declared convexity by two local solutions of different
+// value, the way a sample of segments may miss.
+func (m *measurement) secondStart() {
+	if !m.known.LowerConvex || m.modulus > 0 || m.p.NY > 50 {
+		return
+	}
+	start := m.p.Y0
+	if m.y == nil || start == nil {
+		start = make([]float64, m.p.NY)
+	}
+	other := m.solver.solve(m.pr, start, nil)
+	if !other.usable() || !m.own.usable() {
+		return
+	}
+	if d := math.Abs(other.value - m.own.value); d > 1e-6*(1+math.Abs(m.own.value)) {
+		m.convex = false
+		m.c.FalseDeclarations = append(m.c.FalseDeclarations,
+			fmt.Sprintf("Structure.LowerConvex: the lower level at x has two local solutions whose objectives differ by %.3g", d))
+	}
 }
 
 func lowerFailure(s *solution) string {

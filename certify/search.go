@@ -21,11 +21,15 @@ func (m *measurement) search(y []float64) {
 		starts = append(starts, p.Y0)
 	}
 	starts = append(starts, make([]float64, p.NY))
-	if bounded && p.NY <= 2 {
+	random := m.s.Starts
+	if m.convex {
+		random = 0 // a second try of a solve that failed, not a search
+	}
+	if !m.convex && bounded && p.NY <= 2 {
 		starts = append(starts, m.grid(lo, hi)...)
 	}
 	size := 1 + floats.Norm(y, math.Inf(1))
-	for i := range m.s.Starts {
+	for i := range random {
 		z := make([]float64, p.NY)
 		for j := range z {
 			if bounded {

@@ -19,7 +19,7 @@ type known struct {
 // spotCheck samples pairs of points of X x Y around (x, y) at three distances
 // and tests every declaration of p on them:
 //
-//	convexity   F(mid) <= (F(a) + F(b))/2 - m/8 |a - b|²
+//	convexity   second differences along the segment are at least m |step|²
 //	quadratics  the Hessian of g and the Jacobian of h in y do not change
 //
 // up to rounding. A contradiction is a proof that the declaration is false;
@@ -92,32 +92,44 @@ func couplingAt(h *bilevel.Coupling, x, y []float64) []float64 {
 	return c
 }
 
-// convexOnPair tests midpoint convexity of a function and of rows (the first eq
-// of them: affinity). Values that are not finite test nothing.
+// pieces is how many equal pieces a segment is cut into.
+const pieces = 8
+
+// convexOnPair tests a function and rows (the first eq of them: affinity) on the
+// segment from a to b: second differences over equal pieces must be at least
+// modulus times the squared length of a piece. Values that are not finite test
+// nothing.
 func convexOnPair(f func(z []float64) (float64, []float64), eq int, a, b []float64, modulus float64) bool {
-	mid := make([]float64, len(a))
-	for i := range mid {
-		mid[i] = (a[i] + b[i]) / 2
+	z := make([]float64, len(a))
+	at := func(k int) (float64, []float64) {
+		t := float64(k) / pieces
+		for i := range z {
+			z[i] = (1-t)*a[i] + t*b[i]
+		}
+		return f(z)
 	}
-	fa, ca := f(a)
-	fb, cb := f(b)
-	fm, cm := f(mid)
-	holds := func(a, b, m, curve float64, affine bool) bool {
-		d := (a+b)/2 - m - curve
-		slack := 1e-9 * (1 + math.Abs(a) + math.Abs(b) + math.Abs(m))
+	length := floats.Distance(a, b, 2) / pieces
+	holds := func(left, mid, right, curve float64, affine bool) bool {
+		d := left + right - 2*mid - curve
+		slack := 1e-10 * (1 + math.Abs(left) + math.Abs(right) + math.Abs(mid))
 		if d-d != 0 {
 			return true
 		}
 		return d >= -slack && (!affine || d <= slack)
 	}
-	dist := floats.Distance(a, b, 2)
-	if !holds(fa, fb, fm, modulus/8*dist*dist, false) {
-		return false
-	}
-	for i := range ca {
-		if !holds(ca[i], cb[i], cm[i], 0, i < eq) {
+	f0, c0 := at(0)
+	f1, c1 := at(1)
+	for k := 2; k <= pieces; k++ {
+		f2, c2 := at(k)
+		if !holds(f0, f1, f2, modulus*length*length, false) {
 			return false
 		}
+		for i := range c0 {
+			if !holds(c0[i], c1[i], c2[i], 0, i < eq) {
+				return false
+			}
+		}
+		f0, f1, c0, c1 = f1, f2, c1, c2
 	}
 	return true
 }
