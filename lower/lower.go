@@ -9,7 +9,9 @@ import (
 
 // Problem is  min over y in Y of F(y)  subject to  c_i(y) = 0 for the first
 // Equalities rows and c_i(y) <= 0 for the others. The Lagrangian is
-// F + <mu, c> with mu_i >= 0 on the inequalities.
+// F + <mu, c> with mu_i >= 0 on the inequalities. Value, Grad and HessVec are
+// required, and with Rows > 0 Constraint, JacT and Jac. Destinations come first
+// and are overwritten; the functions must not keep their arguments.
 type Problem struct {
 	N       int
 	Y       set.Set // nil: the whole space
@@ -49,9 +51,17 @@ type Info struct {
 
 // Solver solves a Problem. y (N) and mu (Rows) hold a warm start and are
 // overwritten. stop, when not nil, is polled in every iteration; a stopped solve
-// returns what it has with Converged false. Errors are *bilevel.LevelError: no
-// feasible y, no minimum, or a numerical failure. Repeated solves with problems
-// of the same shape allocate nothing.
+// returns what it has. Converged says that every residual, measured at the point
+// returned, is at most the tolerance; a solve that got less far is no error.
+//
+// Errors are *bilevel.LevelError: no feasible y, no minimum, divergence or a
+// numerical failure; and *bilevel.SettingError for a problem that the solver does
+// not accept or a setting that is not allowed.
+//
+// A Solver keeps nothing but scratch: the result depends on the arguments alone,
+// so that a resumed run repeats an uninterrupted one bit for bit. Repeated solves
+// with problems of the same shape allocate nothing, except by [LBFGS]. A Solver
+// is used by one goroutine at a time.
 type Solver interface {
 	Solve(p *Problem, y, mu []float64, tolerance float64, stop func() bool) (Info, error)
 }
