@@ -201,26 +201,39 @@ func (s *spg) accept(t, phi, stationarity float64) {
 	s.stationarity, s.moved = stationarity, math.Sqrt(ss)
 }
 
+// iterate is step; a stall restarts the iteration along the plain gradient, and
+// a stall of a fresh iteration is stuck.
+func (s *spg) iterate() (stuck bool, err error) {
+	if err := s.begin(); err != nil {
+		return false, err
+	}
+	fresh := *s.count == 1
+	stalled, err := s.step()
+	if stalled && !fresh {
+		s.restart()
+	}
+	return stalled && fresh, err
+}
+
+// stuckError ends a run whose iteration is stuck.
+func (s *spg) stuckError(of string) error {
+	return &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: fmt.Sprintf(
+		"No step along the projected gradient of %s, of size %.3g, decreases it: it has a kink here, or its gradient is not accurate enough.", of, s.stationarity)}
+}
+
 // report does one iteration as the Step of a method whose X is x: it fills in p
-// and ends the run when the projected gradient is at most the tolerance. A stall
-// restarts the iteration along the plain gradient; a second one in a row ends
-// the run.
+// and ends the run when the projected gradient is at most the tolerance.
 func (s *spg) report(p *bilevel.Progress) (bilevel.Status, error) {
 	if err := s.begin(); err != nil {
 		return bilevel.Running, err
 	}
 	if !s.e.Stopped() && s.stationarity > s.e.Settings.Tolerance {
-		fresh := *s.count == 1
-		stalled, err := s.step()
+		stuck, err := s.iterate()
 		if err != nil {
 			return bilevel.Running, err
 		}
-		if stalled && fresh {
-			return bilevel.Running, &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: fmt.Sprintf(
-				"No step along the projected hypergradient, of size %.3g, decreases phi: phi has a kink here, or the hypergradient is not accurate enough.", s.stationarity)}
-		}
-		if stalled {
-			s.restart()
+		if stuck {
+			return bilevel.Running, s.stuckError("phi")
 		}
 	}
 	p.Step, p.Stationarity = s.moved, s.stationarity

@@ -1,0 +1,137 @@
+package method
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/lower"
+	"github.com/bilevel-go/bilevel/vec"
+)
+
+// proxLevel is the regularised lower level of LV-HBA and BiC-GAFFA at a fixed
+// (x, y, z),
+//
+//	min over theta in Y of  g(x, theta) + |theta - y|²/(2 gamma1) + <multipliers>(h(x, theta)),
+//
+// where the multipliers' part is  max over lo <= l <= r of <l, h> - |l - z|²/(2 gamma2)
+// with the maximiser  l = clip(z + gamma2 h, lo, r)  (LV-HBA), or <z, h> (BiC-GAFFA,
+// held). lo is 0 for inequalities and -r for equations.
+type proxLevel struct {
+	p              *bilevel.Problem
+	e              *bilevel.Env
+	gamma1, gamma2 float64
+	r              float64
+	held           bool
+	prob           lower.Problem
+	solver         lower.Solver
+	x, y, z        []float64
+	h, l, t, u     []float64 // values of h, multipliers, scratch of both lengths
+}
+
+// proxTol is the residual to which theta is wanted: lambda carries gamma2 |grad h|
+// times its error, and the gradient of the gap function, which is multiplied by
+// c in the end, carries lambda.
+const proxTol = 1e-13
+
+func newProxLevel(e *bilevel.Env, gamma1, gamma2, r float64, held bool) *proxLevel {
+	p := e.Dense()
+	q := &proxLevel{p: p, e: e, gamma1: gamma1, gamma2: gamma2, r: r, held: held, t: make([]float64, p.NY)}
+	if h := p.Coupling; h != nil {
+		q.h, q.l, q.u = make([]float64, h.Rows), make([]float64, h.Rows), make([]float64, h.Rows)
+	}
+	q.prob = lower.Problem{N: p.NY, Y: p.Y, Value: q.value, Grad: q.grad, HessVec: q.hess, Modulus: p.Structure.LowerModulus + 1/gamma1}
+	q.solver = lower.New(&q.prob)
+	return q
+}
+
+// multipliers sets l to the maximiser at h and returns the multipliers' part.
+func (q *proxLevel) multipliers(h []float64) (part float64) {
+	if q.held {
+		copy(q.l, q.z)
+		return floats.Dot(q.z, h)
+	}
+	return maximiser(q.l, h, q.z, q.gamma2, q.r, q.p.Coupling.Equalities)
+}
+
+// maximiser sets l to the maximiser of <l, h> - |l - z|²/(2 gamma2) over
+// lo <= l <= r and returns the maximum.
+func maximiser(l, h, z []float64, gamma2, r float64, equalities int) (part float64) {
+	for i, c := range h {
+		lo := 0.0
+		if i < equalities {
+			lo = -r
+		}
+		l[i] = math.Min(math.Max(z[i]+gamma2*c, lo), r)
+		d := l[i] - z[i]
+		part += l[i]*c - d*d/(2*gamma2)
+	}
+	return part
+}
+
+func (q *proxLevel) value(theta []float64) float64 {
+	d := floats.Distance(theta, q.y, 2)
+	v := q.p.Lower.Value(q.x, theta) + d*d/(2*q.gamma1)
+	if q.h != nil {
+		q.p.Coupling.Value(q.h, q.x, theta)
+		v += q.multipliers(q.h)
+	}
+	return v
+}
+
+func (q *proxLevel) grad(dst, theta []float64) {
+	q.p.Lower.GradY(dst, q.x, theta)
+	for i, v := range theta {
+		dst[i] += (v - q.y[i]) / q.gamma1
+	}
+	if q.h != nil {
+		q.p.Coupling.Value(q.h, q.x, theta)
+		q.multipliers(q.h)
+		q.p.Coupling.JacYT(q.t, q.x, theta, q.l)
+		floats.Add(dst, q.t)
+	}
+}
+
+func (q *proxLevel) hess(dst, theta, v []float64) {
+	q.p.Lower.HessYY(dst, q.x, theta, v)
+	floats.AddScaled(dst, 1/q.gamma1, v)
+	if q.h == nil {
+		return
+	}
+	h := q.p.Coupling
+	h.Value(q.h, q.x, theta)
+	q.multipliers(q.h)
+	if !h.Affine {
+		h.HessYY(q.t, q.x, theta, q.l, v)
+		floats.Add(dst, q.t)
+	}
+	if q.held {
+		return
+	}
+	h.JacY(q.u, q.x, theta, v)
+	for i, c := range q.h {
+		if l := q.z[i] + q.gamma2*c; l >= q.r || l <= 0 && i >= h.Equalities || l <= -q.r {
+			q.u[i] = 0
+		}
+	}
+	h.JacYT(q.t, q.x, theta, q.u)
+	floats.AddScaled(dst, q.gamma2, q.t)
+}
+
+// solve overwrites theta (warm start) with the minimiser, leaves the multipliers
+// in l, and returns the minimum.
+func (q *proxLevel) solve(x, y, z, theta vec.Vector) (float64, error) {
+	q.x, q.y, q.z = x.(vec.Dense), y.(vec.Dense), nil
+	if z != nil {
+		q.z = z.(vec.Dense)
+	}
+	s := []float64(theta.(vec.Dense))
+	q.e.Counts().LowerSolves++
+	info, err := q.solver.Solve(&q.prob, s, nil, proxTol, q.e.Stopped)
+	q.e.Counts().Inner += int64(info.Iterations)
+	if err != nil {
+		return 0, err
+	}
+	return q.value(s), nil
+}
