@@ -39,6 +39,9 @@ import (
 // feasible, where multipliers grow without bound. The limit is a stationary
 // point of F_gamma, O(1/gamma) away from one of phi.
 //
+// With the spectral step the run also ends, with a note, where no step along
+// the projected gradient decreases F_gamma any more.
+//
 // Stationarity is |Proj_X(x - grad F_gamma) - x| with the spectral step, and
 // |((x+ - x), (y_g+ - y_g))| / eta of one outer iteration with the fixed one, as
 // published. X and Y are the point of the inner solves.
@@ -218,18 +221,12 @@ func (it *blocc) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	e := it.e
 	status := bilevel.Running
 	if it.spg != nil {
-		if err := it.spg.begin(); err != nil {
-			return bilevel.Running, err
-		}
-		fresh := *it.spg.count == 1
 		stalled, err := it.spg.step()
 		if err != nil || e.Stopped() {
 			return bilevel.Running, err
 		}
 		p.Step, p.Stationarity = it.spg.moved, it.spg.stationarity
-		if stalled && !fresh {
-			it.spg.restart() // along the plain gradient
-		} else if stalled {
+		if stalled && p.Stationarity > e.Settings.Tolerance {
 			e.Note("no step along the projected gradient, of length %.3g, decreases F_gamma: the point is stationary to the accuracy of the inner solves, or F_gamma has a kink here", p.Stationarity)
 			status = bilevel.Converged
 		}
