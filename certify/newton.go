@@ -30,7 +30,6 @@ type newton struct {
 	r, w, rhs  []float64
 	c, act     []float64 // constraint values, active weights (rho or 0)
 	lam, jv    []float64
-	mu         []float64
 }
 
 func newNewton(p *program, s *solver) *newton {
@@ -280,39 +279,20 @@ func (w *newton) direction(z []float64, t float64) bool {
 
 // hessian assembles H at the last augmentedGrad point z.
 func (w *newton) hessian(z []float64) *mat.SymDense {
-	p, n := w.p, w.p.n
-	if p.rows > 0 && (p.jacobian == nil || p.curve != nil) {
-		return symmetric(n, func(dst, v []float64) { w.hessVec(dst, z, v) })
-	}
-	h := mat.NewSymDense(n, nil)
-	if p.hessian != nil {
-		h.CopySym(p.hessian)
-	} else {
-		h.CopySym(symmetric(n, func(dst, v []float64) { p.hess(dst, z, v) }))
-	}
-	if p.rows == 0 {
-		return h
-	}
-	active := 0
-	for _, a := range w.act {
-		if a > 0 {
-			active++
-		}
-	}
-	if active == 0 {
-		return h
-	}
-	ja := mat.NewDense(active, n, nil)
-	k := 0
+	p := w.p
+	h := mat.NewSymDense(p.n, nil)
+	h.CopySym(p.lagrangianHessian(&solution{z: z, mu: w.lam}))
+	var active []int
 	for i, a := range w.act {
 		if a > 0 {
-			ja.SetRow(k, p.jacobian.RawRowView(i))
-			k++
+			active = append(active, i)
 		}
 	}
-	var jj mat.SymDense
-	jj.SymOuterK(w.rho, ja.T())
-	h.AddSym(h, &jj)
+	if len(active) > 0 {
+		var jj mat.SymDense
+		jj.SymOuterK(w.rho, w.activeJacobian(z, active).T())
+		h.AddSym(h, &jj)
+	}
 	return h
 }
 
