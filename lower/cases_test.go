@@ -290,6 +290,10 @@ func cases(t testing.TB) []known {
 	scaled := quadratic(mat.NewDense(3, 3, []float64{1e4, 0, 0, 0, 1, 0, 0, 0, 1e-4}), []float64{-1e4, -1, -1e-4}, nil, nil, 0, nil)
 	x := normal(rand.New(rand.NewPCG(5, 5)), 12)
 	box := in(set.Box([]float64{0, 0, -inf, 2}, []float64{1, inf, 0, 2}))
+	round := in(set.Func(2, func(dst, x []float64) {
+		s := math.Max(1, math.Hypot(x[0], x[1]))
+		dst[0], dst[1] = x[0]/s, x[1]/s
+	}, "disk"))
 	list := []known{
 		{name: "parabola", p: nearTo([]float64{2, -3}, nil, nil, 0, nil), y: []float64{2, -3}},
 		{name: "condition 1e8", p: scaled, y: []float64{1, 1, 1}},
@@ -321,6 +325,9 @@ func cases(t testing.TB) []known {
 		{name: "constraint and ball", p: quadratic(nil, []float64{0, -1}, rows(2, 0, 1), []float64{0.5}, 0, in(set.Ball([]float64{0, 0}, 1))), mu: []float64{1}},
 		{name: "disk", p: disk(nearTo([]float64{2, 0}, nil, nil, 0, nil), 1), y: []float64{1, 0}, mu: []float64{0.5}},
 		{name: "exponentials", p: exponentials(), y: []float64{0.5, 0.5}, mu: []float64{math.Exp(0.5)}},
+
+		{name: "user's disk", p: nearTo([]float64{2, 0}, nil, nil, 0, round), y: []float64{1, 0}},
+		{name: "constraint and user's disk", p: nearTo([]float64{2, 1}, rows(2, 1, 0), []float64{0.5}, 0, round), y: []float64{0.5, math.Sqrt(0.75)}, mu: []float64{1.5 - (1-math.Sqrt(0.75))/math.Sqrt(3)}},
 
 		{name: "contradicting bounds", p: nearTo([]float64{0}, rows(1, 1, -1), []float64{-1, -1}, 0, nil), status: bilevel.LowerInfeasible},
 		{name: "constraint against the box", p: nearTo([]float64{0, 0}, rows(2, -1, -1), []float64{-3}, 0, in(set.Interval(2, 0, 1))), status: bilevel.LowerInfeasible},

@@ -13,7 +13,7 @@ import (
 
 // bloccToy is the lower level F of the BLOCC toys at x: g (gamma = 0) or
 // f + gamma g, with the constraint y <= x.
-type bloccToy struct{ k, square, gamma, x float64 }
+type bloccToy struct{ k, gamma, x float64 }
 
 func (t *bloccToy) problem() *Problem {
 	return &Problem{

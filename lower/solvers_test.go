@@ -2,6 +2,7 @@ package lower
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -23,12 +24,13 @@ func contenders() []contender {
 	free := func(p *Problem) bool { return p.Rows == 0 && set.IsWhole(p.Y) }
 	simple := func(p *Problem) bool { return p.Rows == 0 }
 	all := func(*Problem) bool { return true }
+	described := func(p *Problem) bool { return set.Describe(p.Y, p.N) != nil }
 	return []contender{
 		{"Newton", func(*Problem) Solver { return &Newton{} }, free, 1e-12, 1e-11},
 		{"LBFGS", func(*Problem) Solver { return &LBFGS{} }, free, 1e-10, 1e-5},
 		{"APG", func(*Problem) Solver { return &APG{} }, simple, 1e-9, 1e-4},
 		{"MaxMin", func(*Problem) Solver { return &MaxMin{} }, all, 1e-8, 1e-3},
-		{"InteriorPoint", func(*Problem) Solver { return &InteriorPoint{} }, all, 1e-10, 1e-10},
+		{"InteriorPoint", func(*Problem) Solver { return &InteriorPoint{} }, described, 1e-10, 1e-10},
 		{"New", New, all, 1e-10, 1e-10},
 	}
 }
@@ -78,6 +80,36 @@ func TestSolvers(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestNew: the choice of a solver follows the shape.
+func TestNew(t *testing.T) {
+	ball, err := set.Ball(make([]float64, 700), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := set.Func(2, func(dst, x []float64) { copy(dst, x) }, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		p    *Problem
+		want string
+	}{
+		{&Problem{N: 600}, "*lower.Newton"},
+		{&Problem{N: 601, Y: set.Whole(601)}, "*lower.LBFGS"},
+		{&Problem{N: 2, Y: set.NonNegative(2)}, "*lower.InteriorPoint"},
+		{&Problem{N: 2, Rows: 3}, "*lower.InteriorPoint"},
+		{&Problem{N: 700, Y: ball}, "*lower.APG"},
+		{&Problem{N: 2, Y: user}, "*lower.APG"},
+		{&Problem{N: 2, Y: user, Rows: 1}, "*lower.MaxMin"},
+		{&Problem{N: 700, Y: ball, Rows: 1}, "*lower.MaxMin"},
+		{&Problem{N: 2, Rows: 5000}, "*lower.MaxMin"},
+	} {
+		if got := fmt.Sprintf("%T", New(c.p)); got != c.want {
+			t.Errorf("N = %d, Y = %v, Rows = %d: %s, want %s", c.p.N, c.p.Y, c.p.Rows, got, c.want)
 		}
 	}
 }

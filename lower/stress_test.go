@@ -118,3 +118,40 @@ func TestAgreement(t *testing.T) {
 		}
 	}
 }
+
+// TestNoisyDerivatives: with gradients from differences, known to nine digits,
+// a solve ends near the solution, without an error and without claiming more.
+func TestNoisyDerivatives(t *testing.T) {
+	rng := rand.New(rand.NewPCG(53, 1))
+	box := mustSet(t)(set.Interval(6, -1, 1))
+	for try := range 20 {
+		for _, p := range []*Problem{convexProgram(rng, 6, 5, 1, 0.1, box), logistic(6, 30)} {
+			exact, grad := *p, p.Grad
+			p.Grad = func(dst, y []float64) {
+				grad(dst, y)
+				for i := range dst {
+					dst[i] *= 1 + 1e-9*math.Sin(1e9*y[i])
+				}
+			}
+			p.HessVec = func(dst, y, v []float64) {
+				up, down := make([]float64, p.N), make([]float64, p.N)
+				h := 1e-4 / floats.Norm(v, 2)
+				floats.AddScaledTo(up, y, h, v)
+				floats.AddScaledTo(down, y, -h, v)
+				hi, lo := make([]float64, p.N), make([]float64, p.N)
+				p.Grad(hi, up)
+				p.Grad(lo, down)
+				floats.SubTo(dst, hi, lo)
+				floats.Scale(1/(2*h), dst)
+			}
+			for _, s := range []Solver{New(p), &MaxMin{}} {
+				y, mu := make([]float64, p.N), make([]float64, p.Rows)
+				info, err := s.Solve(p, y, mu, 1e-12, nil)
+				var meter Meter
+				if r := meter.Measure(&exact, y, mu); err != nil || r.Max() > 2e-6 || info.Converged && info.Max() > 1e-12 {
+					t.Errorf("%d: %T: %v, claims %+v, exactly measured %+v", try, s, err, info, r)
+				}
+			}
+		}
+	}
+}
