@@ -49,7 +49,6 @@ func newHingeOracle(t *task, p *bilevel.Problem, perFeature bool, weights func(r
 			up.HessYY(o.tmp, o.x, y, v)
 			floats.AddScaled(dst, o.inv, o.tmp)
 		},
-		Modulus: p.Structure.LowerModulus,
 	}
 	o.general = lower.New(&o.problem)
 	return o, nil

@@ -9,6 +9,8 @@ func published(formulation string) map[string]map[string]string {
 	switch formulation {
 	case "slack-free":
 		return map[string]map[string]string{
+			"pbgd-free": {"gamma": "15", "beta": "0.005", "eta": "0.005", "inner": "5", "dual_steps": "10", "dual_step": "0.001",
+				"inner_tol": "1e-4", "floor": "1e-5", "max_iterations": "50"},
 			"blocc": {"gamma": "15", "eta": "0.005", "inner": "maxmin", "step": "fixed", "scale": "g",
 				"dual_steps": "20", "primal_steps": "20", "primal_step_g": "0.005", "primal_step_f": "0.005",
 				"dual_step_g": "0.001", "dual_step_f": "0.001", "stop": "gradients", "gradient_norm": "split", "inner_tol": "1e-4", "floor": "1e-5",
@@ -20,6 +22,16 @@ func published(formulation string) map[string]map[string]string {
 				"dual_steps": "20", "primal_steps": "20", "primal_step_g": "1e-3", "primal_step_f": "1e-5",
 				"dual_step_g": "1e-4", "dual_step_f": "1e-4", "stop": "gradients", "gradient_norm": "split", "inner_tol": "1e-4", "floor": "1e-5",
 				"max_iterations": "80"},
+		}
+	case "normalised-slack":
+		return map[string]map[string]string{
+			"lv-hba": {"alpha": "0.01", "eta": "0.001", "gamma1": "10", "gamma2": "10", "c": "1", "p": "0.5",
+				"lambda0": "1", "z0": "1", "deviations": "true", "max_iterations": "50"},
+		}
+	case "normalised":
+		return map[string]map[string]string{
+			"bic-gaffa": {"alpha": "0.001", "eta": "0.01", "gamma1": "10", "gamma2": "1", "c": "1", "p": "0.5",
+				"lambda0": "1", "z0": "1", "max_iterations": "50"},
 		}
 	case "log-weight":
 		return map[string]map[string]string{"gam": {"alpha": "0.05", "max_iterations": "50"}}

@@ -81,7 +81,7 @@ func (t *task) bloccCode(gamma float64) (*bilevel.Problem, error) {
 }
 
 // normalised is the slack-free formulation with the margins of the upper loss
-// divided by |w|, as the published SVM code of BiC-GAFFA has it.
+// divided by |w| and C not bounded below, as the published SVM code of BiC-GAFFA has it.
 func (t *task) normalised() (*bilevel.Problem, error) {
 	p, err := t.slackFree()
 	if err != nil {
@@ -90,6 +90,7 @@ func (t *task) normalised() (*bilevel.Problem, error) {
 	loss := newNormalisedLoss(t.validation)
 	p.Structure.JointlyConvex = false
 	p.Oracle = struct{ bilevel.JointProjector }{p.Oracle.(*relaxed)}
+	p.X = nil
 	p.Upper = plusHalfSquare(loss.value, loss.grad, nil)
 	return p, nil
 }
