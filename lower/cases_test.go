@@ -171,7 +171,7 @@ func logistic(n, samples int) *Problem {
 	rng := rand.New(rand.NewPCG(17, 1))
 	a := mat.NewDense(samples, n, normal(rng, samples*n))
 	sigma := func(t float64) float64 { return 1 / (1 + math.Exp(-t)) }
-	return &Problem{N: n, Modulus: 0.01,
+	return &Problem{N: n,
 		Value: func(y []float64) float64 {
 			v := 0.005 * floats.Dot(y, y)
 			for i := range samples {

@@ -26,7 +26,6 @@ type Problem struct {
 	CurveVec         func(dst, y, mu, v []float64) // sum_i mu_i (Hessian of c_i) v; nil: affine
 	Affine           bool                          // c is affine
 	Quadratic        bool                          // F is quadratic and c affine
-	Modulus          float64                       // strong convexity of F, 0 when unknown
 }
 
 // Residuals measure a primal-dual point. All are absolute.

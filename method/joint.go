@@ -75,7 +75,7 @@ func newJointSet(e *bilevel.Env) (*jointSet, error) {
 			h.JacY(j.slackPart, u[:nx], u[nx:], v[nx:])
 			floats.Add(dst, j.slackPart)
 		},
-		Affine: h.Affine, Quadratic: h.Affine, Modulus: 1,
+		Affine: h.Affine, Quadratic: h.Affine,
 	}
 	if !h.Affine {
 		j.prob.CurveVec = j.curve

@@ -45,7 +45,6 @@ func newLevel(e *bilevel.Env, solver lower.Solver) *level {
 		Grad:      l.grad,
 		HessVec:   l.hessVec,
 		Quadratic: p.Structure.LowerQuadratic,
-		Modulus:   p.Structure.LowerModulus,
 	}
 	if h := p.Coupling; h != nil {
 		l.prob.Rows, l.prob.Equalities = h.Rows, h.Equalities
@@ -100,7 +99,6 @@ func (l *level) at(gamma float64, x []float64) *lower.Problem {
 		l.cf, l.cg = 1, gamma
 	}
 	l.prob.Quadratic = l.p.Structure.LowerQuadratic && l.cf == 0
-	l.prob.Modulus = l.p.Structure.LowerModulus * l.cg
 	return &l.prob
 }
 

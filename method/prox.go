@@ -41,7 +41,7 @@ func newProxLevel(e *bilevel.Env, gamma1, gamma2, r float64, held bool) *proxLev
 	if h := p.Coupling; h != nil {
 		q.h, q.l, q.u = make([]float64, h.Rows), make([]float64, h.Rows), make([]float64, h.Rows)
 	}
-	q.prob = lower.Problem{N: p.NY, Y: p.Y, Value: q.value, Grad: q.grad, HessVec: q.hess, Modulus: p.Structure.LowerModulus + 1/gamma1}
+	q.prob = lower.Problem{N: p.NY, Y: p.Y, Value: q.value, Grad: q.grad, HessVec: q.hess}
 	q.solver = lower.New(&q.prob)
 	return q
 }
