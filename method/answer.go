@@ -19,7 +19,8 @@ const exactTol = 1e-10
 // solution at the final X, and the penalised solution is kept beside it.
 type answer struct {
 	e   *bilevel.Env
-	lvl *level // nil until needed, and for models away from []float64
+	lvl *level     // nil until needed, and for models away from []float64
+	h   vec.Vector // scratch of violation
 }
 
 func (a *answer) level() *level {
@@ -64,5 +65,25 @@ func observe(e *bilevel.Env, p *bilevel.Progress, gap bool) {
 	p.Upper, p.Lower = e.Upper(p.X, p.Y), e.Lower(p.X, p.Y)
 	if gap {
 		p.Gap = e.Lower(p.X, p.PenalisedY) - p.Lower
+	}
+}
+
+// violation fills in the largest violation of h <= 0 at (p.X, p.Y) when somebody
+// watches the run.
+func (a *answer) violation(p *bilevel.Progress) {
+	rows, equalities := a.e.Rows()
+	if rows == 0 || a.e.Settings.Recorder == nil || a.e.Dense() == nil {
+		return
+	}
+	if a.h == nil {
+		a.h = a.e.NewMultiplier()
+	}
+	a.e.Coupling(a.h, p.X, p.Y)
+	p.Violation = 0
+	for i, c := range a.h.(vec.Dense) {
+		if i < equalities {
+			c = math.Abs(c)
+		}
+		p.Violation = math.Max(p.Violation, c)
 	}
 }

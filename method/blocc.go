@@ -244,6 +244,7 @@ func (it *blocc) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	}
 	p.X, p.Y, p.Mu, p.PenalisedY, p.PenalisedMu, p.Gamma = it.at, it.yg, it.mug, it.y, it.mu, it.o.Gamma
 	observe(e, p, true)
+	it.violation(p)
 	if p.Stationarity <= e.Settings.Tolerance {
 		status = bilevel.Converged
 	}

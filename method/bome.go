@@ -5,6 +5,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/set"
 	"github.com/bilevel-go/bilevel/vec"
 )
 
@@ -21,9 +22,11 @@ import (
 // grad_x q and the limit by it; in corrected mode y^ goes on from its own last
 // value and gets there.
 //
-// Assumptions: no coupling constraint; g Polyak-Lojasiewicz in y; gradients with
-// little noise. Failure modes: grad q vanishes at the solution, so its direction,
-// and with it lambda, is known only as well as y^ is; under noise it is not.
+// Assumptions: no coupling constraint, y_g interior to Y; g Polyak-Lojasiewicz in
+// y; gradients with little noise. Failure modes: grad q vanishes at the solution,
+// so its direction is known only as well as y^ is, and lambda grows until
+// eta lambda times the curvature of g is about 2: with a constant step the
+// iterates end in a neighbourhood of the solution of the size of eta, not at it.
 //
 // Stationarity is |((x+ - x), (y+ - y))| / eta of one outer iteration.
 //
@@ -68,6 +71,9 @@ func (m *BOME) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		if e.Settings.Mode == bilevel.Faithful {
 			o.Warm = "y"
 		}
+	}
+	if p := e.Dense(); p != nil && !set.IsWhole(p.Y) {
+		e.Note("bome takes grad_y g to vanish at the lower solution: its answer is meaningful only where y_g(x) is interior to Y = %v", p.Y)
 	}
 	rule := ruleOf(o.Rule)
 	x, y := e.StartX(), e.StartY()

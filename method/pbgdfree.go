@@ -159,6 +159,7 @@ func (it *pbgdFree) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	p.Step, stationarity = it.outer.move(it.x, it.dx, 1)
 	it.oldY.Add(-1, tracked)
 	observe(e, p, it.lower != nil)
+	it.violation(p)
 	p.Stationarity = math.Hypot(stationarity, vec.Norm(it.oldY)/o.Eta)
 	if p.Stationarity <= e.Settings.Tolerance {
 		return bilevel.Converged, nil

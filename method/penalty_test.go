@@ -111,3 +111,70 @@ func TestPositiveToyAsPublished(t *testing.T) {
 		}
 	}
 }
+
+// PBGD-Free ends at the root of grad_x f(., y_gamma(.)), 0 on the negative toy
+// and the published limit on the positive one, and says what it left out.
+func TestPBGDFreeLimits(t *testing.T) {
+	for _, c := range []struct {
+		problem string
+		x, y    float64
+		m       *method.PBGDFree
+	}{
+		{"toy/pbgd-negative", 0, -1, &method.PBGDFree{Gamma: 15}},
+		{"toy/pbgd-positive", -7.163917, 6.806689, &method.PBGDFree{Gamma: 16, Eta: 1, Beta: 1, Inner: 50}},
+	} {
+		watched := false
+		r := solve(t, open(t, c.problem, bilevel.Corrected).Problem, c.m, bilevel.Settings{Recorder: watch(func(p *bilevel.Progress) {
+			watched = watched || p.Delta >= 0 && p.Omitted > 0
+		})})
+		near(t, c.problem+" x", r.X[0], c.x, 1e-6)
+		near(t, c.problem+" y_g", r.Y[0], c.y, 1e-6)
+		if r.Status != bilevel.Converged || !watched || len(r.Notes) != 1 || !strings.Contains(r.Notes[0].Text, "omits") {
+			t.Errorf("%s: %v, flatness seen: %v, notes %v", c.problem, r.Status, watched, r.Notes)
+		}
+	}
+}
+
+// Flatness on the negative toy in closed form: f(x,y_g) - f(x,y_gamma) = 50/gamma,
+// y_g - y_gamma = 5/gamma, omitted terms 10 beside grad_x f = 2x.
+func TestFlatness(t *testing.T) {
+	const gamma = 15.0
+	solve(t, open(t, "toy/pbgd-negative", bilevel.Corrected).Problem, &method.PBGDFree{Gamma: gamma, Inner: 2000, FlatnessEvery: 1},
+		bilevel.Settings{MaxIterations: 5, Recorder: watch(func(p *bilevel.Progress) {
+			x := []float64{0}
+			p.X.Read(x)
+			before := x[0] / (1 - 2*0.01) // flatness is measured where y_gamma was found
+			near(t, "delta", p.Delta, 50/gamma-0.5*math.Pow(5/gamma, 1.5), 1e-9)
+			near(t, "omitted", p.Omitted, 10/(2*before), 1e-9)
+		})})
+}
+
+// The benchmark form of F2SA does not solve the negative toy: x overtakes y_g
+// and ends at the bound 1.5.
+func TestF2SAAsPublished(t *testing.T) {
+	r := solve(t, open(t, "toy/pbgd-negative", bilevel.Faithful).Problem, &method.F2SA{Rho: 0.1}, bilevel.Settings{Mode: bilevel.Faithful, MaxIterations: 20000})
+	near(t, "x", r.X[0], 1.5, 0)
+}
+
+// ALRIGHT ends near the root of the expected step: with f = 10y + x^2 and
+// g = (y-x+1)^2 drawn evenly, coded x = 0, y = -6; generic 2x - 2(y-x+1) = 0 and
+// 10 + 2(y-x+1) = 0, that is x = -5, y = -11, beyond Y: y = -8, x = -3.5. The
+// mean over the second half of the run has a standard deviation of about 0.03.
+func TestALRIGHT(t *testing.T) {
+	for form, want := range map[string][2]float64{"coded": {0, -6}, "generic": {-3.5, -8}} {
+		var sum [2]float64
+		const n = 200000
+		solve(t, open(t, "toy/pbgd-negative", bilevel.Corrected).Problem, &method.ALRIGHT{Form: form, Eta: 0.005, Beta: 0.005}, bilevel.Settings{Seed: 3, MaxIterations: n,
+			Recorder: watch(func(p *bilevel.Progress) {
+				if p.Iteration > n/2 {
+					v := []float64{0}
+					p.X.Read(v)
+					sum[0] += v[0] / (n / 2)
+					p.Y.Read(v)
+					sum[1] += v[0] / (n / 2)
+				}
+			})})
+		near(t, form+" mean x", sum[0], want[0], 0.1)
+		near(t, form+" mean y", sum[1], want[1], 0.1)
+	}
+}

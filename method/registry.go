@@ -41,7 +41,7 @@ var table = []Entry{
 	{"implicit-neumann", "the same with the hypergradient by a Neumann series, whole or sampled",
 		"second derivatives; g strongly convex in y", func() bilevel.Method { return new(ImplicitNeumann) }},
 	{"bome", "descent on f bent by a dynamic barrier on the value gap",
-		"no coupling constraint", func() bilevel.Method { return new(BOME) }},
+		"no coupling constraint, y_g interior to Y", func() bilevel.Method { return new(BOME) }},
 	{"alright", "sampled trade-off of f and g, for comparison: not a bilevel method",
 		"no coupling constraint", func() bilevel.Method { return new(ALRIGHT) }},
 }

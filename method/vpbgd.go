@@ -74,12 +74,13 @@ func (m *VPBGD) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 // Corrected is the paper's schedule for exact gradients: gamma_t grows like
 // t^(1/3) and x slows down in proportion, so that y_g and y_gamma keep ahead of
 // it. Faithful is the form of a public benchmark: there gamma_t grows like
-// t^(6/7) while x slows down like t^(-4/7) only, and x overtakes y_g.
+// t^(6/7) while x slows down like t^(-4/7) only, and x overtakes y_g: on the toys
+// it runs to a bound of X or away.
 //
 // Assumptions: those of VPBGD with g strongly convex in y; rho below 2 over the
 // largest curvature of g + f/gamma_0 in y. Failure modes: the bias 1/gamma_t
-// falls slowly, and the steps fall whether or not there is far to go; faithful
-// mode diverges on toys. Stationarity is that of VPBGD.
+// falls slowly, and the steps fall whether or not there is far to go.
+// Stationarity is that of VPBGD.
 //
 // Source: arXiv 2301.10945.
 type F2SA struct {
