@@ -200,7 +200,7 @@ func BenchmarkSquaredHingeCold(b *testing.B)     { benchmarkHinge(b, true, 0) }
 func BenchmarkSquaredHingeWarm(b *testing.B)     { benchmarkHinge(b, false, 0) }
 func BenchmarkSquaredHingeColdHard(b *testing.B) { benchmarkHinge(b, true, 7) }
 
-func BenchmarkCholesky(b *testing.B) {
+func BenchmarkGram(b *testing.B) {
 	rows, _ := diabetes(b)
 	g := newGram(rows)
 	ridge, w := gamWeights(rand.New(rand.NewPCG(1, 2)), rows.Rows, rows.Cols)

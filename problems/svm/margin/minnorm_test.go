@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 )
@@ -200,6 +201,73 @@ func TestMinNormDiabetes(t *testing.T) {
 	}
 }
 
+// Rows of low rank, repeated rows, rounded entries, badly scaled metrics: every
+// answer is a point with a small residual or a proof that there is none.
+func TestMinNormStress(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	var solved, refused, gaveUp int
+	for k := range 1500 {
+		d, n := 1+rng.IntN(12), 1+rng.IntN(60)
+		rank := 1 + rng.IntN(d)
+		left, right := random(rng, n, rank), random(rng, rank, d)
+		rows := dense(n, d)
+		blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, left, right, 0, rows)
+		if k%2 == 0 {
+			for i, v := range rows.Data {
+				rows.Data[i] = math.Round(v)
+			}
+		}
+		for range rng.IntN(n) {
+			copy(row(rows, rng.IntN(n)), row(rows, rng.IntN(n)))
+		}
+		diag, th, w := make([]float64, d), make([]float64, n), make([]float64, d)
+		for j := range diag {
+			diag[j], w[j] = math.Exp(3*rng.NormFloat64()), rng.NormFloat64()
+		}
+		for i := range th {
+			th[i] = dot(row(rows, i), w)
+			switch k % 3 {
+			case 1: // feasible at w, some rows active there
+				th[i] -= math.Max(0, rng.NormFloat64())
+			case 2: // feasible or not
+				th[i] += 0.1*rng.NormFloat64() - 0.05
+			}
+		}
+		s, err := NewMinNorm(rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetDiagonal(diag); err != nil {
+			t.Fatal(err)
+		}
+		y, mu := make([]float64, d), make([]float64, n)
+		for range 2 {
+			res, err := s.Solve(y, mu, th)
+			var none *InfeasibleError
+			switch {
+			case errors.As(err, &none):
+				refused++
+				checkFarkas(t, none, rows, th)
+				if k%3 != 2 {
+					t.Fatalf("case %d is feasible, but %v", k, err)
+				}
+			case err != nil:
+				gaveUp++
+				t.Logf("case %d: %v (%+v)", k, err, res)
+			default:
+				solved++
+			}
+			for i := range th {
+				th[i] -= 1e-3 * rng.Float64()
+			}
+		}
+	}
+	t.Logf("%d solved, %d proven infeasible, %d given up", solved, refused, gaveUp)
+	if gaveUp > 0 || solved < 1500 || refused < 200 {
+		t.Error("unexpected outcome")
+	}
+}
+
 func TestMinNormTrivial(t *testing.T) {
 	// C >= 1 in every component: y = 0 and mu = 0.
 	rows := random(rand.New(rand.NewPCG(1, 1)), 50, 7)
@@ -317,7 +385,7 @@ func benchmarkMinNorm(b *testing.B, cold bool, generate func(*rand.Rand, blas64.
 		}
 		th[k] = append([]float64(nil), th[k-1]...)
 		for i := range th[k] {
-			th[k][i] += 1e-3 * rng.NormFloat64()
+			th[k][i] += 0.05 * rng.NormFloat64()
 		}
 	}
 	y, mu := make([]float64, rows.Cols), make([]float64, rows.Rows)
