@@ -41,26 +41,28 @@ type InteriorPoint struct {
 	// MaxIterations limits the interior-point steps of one solve; 0 is 200.
 	MaxIterations int
 
-	meter          Meter
-	cert           certificate
-	rows           rows
-	system         system
-	newton         activeSetNewton
-	y, z, s        []float64 // iterate; z holds w and z, s only slacks
-	rd, rp         []float64 // r_d; e and r_p
-	a, b, ds       []float64
-	yTry, zTry     []float64
-	sTry           []float64
-	bestY, bestMu  []float64
-	tryY, tryMu    []float64
-	best           Residuals
-	p              *Problem
-	tolerance      float64
-	recent         [5]float64
-	iterations     int
-	stop           func() bool
-	stopped        bool
-	mu, scale, far float64
+	meter  Meter
+	cert   certificate
+	rows   rows
+	system system
+	newton activeSetNewton
+
+	p          *Problem
+	tolerance  float64
+	stop       func() bool
+	stopped    bool
+	iterations int
+	scale, far float64    // size of the multipliers expected; distance that counts as infinite
+	mu         float64    // mean of s_i z_i
+	recent     [5]float64 // largest residuals of the last steps
+
+	y, z, s          []float64 // iterate; z holds w and z, s only slacks
+	rd, rp           []float64 // r_d; e and r_p
+	a, b, ds         []float64 // step dy, (dw, dz), ds
+	yTry, zTry, sTry []float64
+	best             Residuals // of (bestY, bestMu)
+	bestY, bestMu    []float64
+	tryY, tryMu      []float64
 }
 
 // Solve implements [Solver] for problems whose set has a Description (package set).
@@ -310,7 +312,6 @@ func (s *InteriorPoint) boundary(f float64) float64 {
 // polish runs the active-set Newton method from its guess; true when the
 // tolerance is met.
 func (s *InteriorPoint) polish(steps int) bool {
-	s.system.haveHessian = s.system.haveHessian && s.system.fixedHessian
 	for range steps {
 		if s.halt() || !s.newton.step(&s.rows, &s.system) {
 			break
