@@ -2,6 +2,7 @@ package svm
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -65,35 +66,37 @@ func TestDerivatives(t *testing.T) {
 }
 
 func TestBatchDerivatives(t *testing.T) {
-	p := openBuiltIn(t, "formulation=normalised-slack").Problem
-	b := p.Oracle.(bilevel.Batched)
-	if b.Batches() != 2 {
-		t.Fatalf("%d batches of 500 rows, want 2", b.Batches())
-	}
-	rng := rand.New(rand.NewPCG(1, 1))
-	h, seen := make([]float64, p.Coupling.Rows), 0
-	for k := range b.Batches() {
-		b.UseBatch(k, rng)
-		if err := p.CheckDerivativesAt(p.X0, p.Y0); err != nil {
-			t.Errorf("batch %d: %v", k, err)
+	for _, c := range []struct{ train, batches, seen int }{{200, 1, 200}, {500, 1, 256}, {600, 2, 512}} {
+		p := openBuiltIn(t, fmt.Sprintf("formulation=normalised-slack validation=60 train=%d", c.train)).Problem
+		b := p.Oracle.(bilevel.Batched)
+		if b.Batches() != c.batches {
+			t.Fatalf("%d batches of %d rows, want %d", b.Batches(), c.train, c.batches)
 		}
-		p.Coupling.Value(h, p.X0, p.Y0)
-		for _, v := range h[500:] {
-			if v != 0 {
-				seen++
+		rng := rand.New(rand.NewPCG(1, 1))
+		h, seen := make([]float64, p.Coupling.Rows), 0
+		for k := range b.Batches() {
+			b.UseBatch(k, rng)
+			if err := p.CheckDerivativesAt(p.X0, p.Y0); err != nil {
+				t.Errorf("batch %d: %v", k, err)
+			}
+			p.Coupling.Value(h, p.X0, p.Y0)
+			for _, v := range h[c.train:] {
+				if v != 0 {
+					seen++
+				}
 			}
 		}
-	}
-	if seen != 500 {
-		t.Errorf("one pass sees %d slack bounds, want 500", seen)
-	}
-	b.UseBatch(-1, nil)
-	p.Coupling.Value(h, p.X0, p.Y0)
-	full := slices.Clone(h)
-	b.UseBatch(0, rng)
-	p.Coupling.Value(h, p.X0, p.Y0)
-	if slices.Equal(h[:256], full[:256]) {
-		t.Error("a shuffled batch pairs every sample with its own slack")
+		if seen != c.seen {
+			t.Errorf("one pass over %d rows sees %d slack bounds, want %d", c.train, seen, c.seen)
+		}
+		b.UseBatch(-1, nil)
+		p.Coupling.Value(h, p.X0, p.Y0)
+		full := slices.Clone(h)
+		b.UseBatch(0, rng)
+		p.Coupling.Value(h, p.X0, p.Y0)
+		if slices.Equal(h[:200], full[:200]) {
+			t.Error("a shuffled batch pairs every sample with its own slack")
+		}
 	}
 }
 

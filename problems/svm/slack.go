@@ -45,11 +45,13 @@ const batchSize = 256
 // normalisedSlack is the problem of the published SVM code of LV-HBA: the slack
 // formulation with b in the regulariser, xi and C free, and the margins of the upper loss
 // divided by |w|. Its lower level is seen in shuffled mini-batches whose k-th
-// sample is paired with the k-th slack, not with its own.
+// sample is paired with the k-th slack, not with its own; an incomplete last
+// batch is dropped (which the published curves confirm: they decay by one step
+// an epoch), so that a pass over 500 rows is one batch of 256.
 func (t *task) normalisedSlack() (*bilevel.Problem, error) {
 	d := t.d
 	loss := newNormalisedLoss(t.validation)
-	rows := newSlackRows(t.train, (t.n()+batchSize-1)/batchSize)
+	rows := newSlackRows(t.train, max(1, t.n()/batchSize))
 	return &bilevel.Problem{
 		NX: t.n(), NY: d + t.n(),
 		Upper: plusHalfSquare(
