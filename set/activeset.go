@@ -54,14 +54,14 @@ func (w *activeSet) project(s *halfspaces, x []float64) (infeasible int) {
 	w.rows = w.rows[:0]
 	clear(w.active)
 	for range 50 * (len(s.a) + 1) { // the method ends long before; NaN and rounding must not hang it
-		p, worst := -1, 0.0
+		// What rounding alone may leave on a row is no violation.
+		p, worst, rounding := -1, 0.0, 1e-14*floats.Norm(w.y, 2)
 		for i, a := range s.a {
 			if w.active[i] {
 				continue
 			}
-			// What rounding alone may leave on a row is no violation.
 			excess := floats.Dot(a, w.y) - s.b[i]
-			if excess > 1e-14*(math.Abs(s.b[i])+floats.Norm(w.y, 2)) && excess > worst {
+			if excess > worst && excess > rounding+1e-14*math.Abs(s.b[i]) {
 				p, worst = i, excess
 			}
 		}
