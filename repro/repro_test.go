@@ -1,7 +1,6 @@
 package repro
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,29 +70,4 @@ func keys(m map[string]json.RawMessage) []string {
 	}
 	slices.Sort(k)
 	return k
-}
-
-// The text puts the published figure beside ours and prints equal notes once.
-func TestTableText(t *testing.T) {
-	table := Table{Name: "toys", Mode: "corrected", Rows: []Row{
-		{"blocc", "toy/blocc-1", "x", 0.3, 0.25, 0.125, "", "a note"},
-		{"blocc", "toy/blocc-2", "time", none, 2, none, "s", "a note"},
-	}}
-	var b bytes.Buffer
-	if err := table.Write(&b); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(b.String(), "\n")
-	for i, want := range map[int][]string{
-		0: {"toys (corrected)"},
-		3: {"toy/blocc-1", "blocc", "x", "0.3", "0.25", "±", "0.12", "[1]"},
-		4: {"toy/blocc-2", "blocc", "time", "-", "2", "s", "[1]"},
-	} {
-		if got := strings.Fields(lines[i]); i > 0 && !slices.Equal(got, want) || i == 0 && lines[0] != want[0] {
-			t.Errorf("line %d: %q, want %q", i, lines[i], want)
-		}
-	}
-	if strings.Count(b.String(), "a note") != 1 {
-		t.Errorf("notes are repeated:\n%s", b.String())
-	}
 }

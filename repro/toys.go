@@ -41,7 +41,7 @@ func toysOf(size toySize) func(*session) error {
 		if s.o.Mode == bilevel.Corrected {
 			parts = append(parts, size.autoOnToys)
 		} else {
-			parts = append(parts, size.bloccEta)
+			parts = append(parts, size.bloccEta, llcScript)
 		}
 		for _, part := range parts {
 			if err := part(s); err != nil {

@@ -79,6 +79,14 @@ func TestToysAsPublished(t *testing.T) {
 		{"v-pbgd", "toy/pbgd-positive", "distance_to_grid_best distance_to_optimum", 5e-4},
 		{"pbgd-free", "toy/pbgd-positive", "distance_to_grid_best distance_to_optimum", 5e-4},
 		{"v-pbgd", "toy/pbgd-positive", "largest_delta", 0},
+		// Three printed decimals of a run that diverges.
+		{"lv-hba", "toy/llc (eta 0.01), iteration 1", "ln_relative_distance", 5e-4},
+		{"lv-hba", "toy/llc (eta 0.01), iteration 10", "ln_relative_distance", 5e-4},
+		{"lv-hba", "toy/llc (eta 0.01), iteration 100", "ln_relative_distance", 5e-4},
+		{"lv-hba", "toy/llc (eta 0.01), iteration 500", "ln_relative_distance", 5e-4},
+		{"lv-hba", "toy/llc (eta 0.01), iteration 1500", "ln_relative_distance", 5e-4},
+		{"lv-hba", "toy/llc (eta 0.001), iteration 100", "ln_relative_distance", 5e-4},
+		{"lv-hba", "toy/llc (eta 0.001), iteration 1500", "ln_relative_distance", 5e-4},
 	} {
 		for metric := range strings.FieldsSeq(c.metrics) {
 			r := find(t, rows, c.method, c.dataset, metric)

@@ -112,3 +112,29 @@ func TestNearest(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever the text, Set either refuses it as the user's mistake or leaves a
+// value that Fill accepts and keeps.
+func FuzzSet(f *testing.F) {
+	for _, seed := range [][2]string{{"gamma", "1e3"}, {"gamma", "nan"}, {"inner", "0x10"}, {"tol", "-0"}, {"rule", "sgd|adam"}, {"warm", "T"}, {"every", "-1"}, {"", ""}} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, key, value string) {
+		var p params
+		if err := option.Set(&p, key, value); err != nil {
+			if !errors.Is(err, bilevel.ErrInvalid) || err.Error() == "" {
+				t.Errorf("%q=%q: %v is not a user's mistake", key, value, err)
+			}
+			return
+		}
+		set := p
+		if err := option.Fill(&p); err != nil {
+			t.Errorf("%q=%q was accepted, but Fill says %v", key, value, err)
+		}
+		for i, field := range option.Fields(&set) {
+			if field.Name == key && option.Fields(&p)[i].Value != field.Value {
+				t.Errorf("%q=%q became %s", key, value, option.Fields(&p)[i].Value)
+			}
+		}
+	})
+}

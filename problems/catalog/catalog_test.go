@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/method"
 	"github.com/bilevel-go/bilevel/problems"
 	"github.com/bilevel-go/bilevel/problems/catalog"
 )
@@ -90,5 +92,64 @@ func TestSplit(t *testing.T) {
 	}
 	if _, _, err := catalog.Split(name, nil, map[string]string{"n": "5"}); err != nil {
 		t.Errorf("without a method: %v", err)
+	}
+}
+
+// The settings that problems publish and recommend are settings of their methods,
+// with allowed values.
+func TestPublishedSettingsAreAccepted(t *testing.T) {
+	for _, e := range catalog.List() {
+		inst, err := catalog.Open(e.Name, problems.Request{Mode: bilevel.Faithful, Seed: 1})
+		if err != nil {
+			continue // needs data that are not here
+		}
+		for _, settings := range []map[string]map[string]string{inst.Published, inst.Recommended} {
+			for name, set := range settings {
+				m, err := method.Lookup(name)
+				if err != nil {
+					t.Errorf("%s: %v", e.Name, err)
+					continue
+				}
+				for key, value := range set {
+					if key == "max_iterations" || key == "tolerance" {
+						continue
+					}
+					if err := option.Set(m, key, value); err != nil {
+						t.Errorf("%s, %s: %v", e.Name, name, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Every method's and family's defaults lie in their ranges and survive being
+// written out and read again, as run directories do.
+func TestDefaultsRoundTrip(t *testing.T) {
+	var all []any
+	for _, m := range method.All() {
+		all = append(all, m)
+	}
+	for _, e := range catalog.List() {
+		fields, err := catalog.Settings(e.Name)
+		if err != nil || len(fields) == 0 {
+			t.Errorf("%s: %v", e.Name, err)
+		}
+	}
+	for _, ptr := range all {
+		if err := option.Fill(ptr); err != nil {
+			t.Errorf("%T: %v", ptr, err)
+		}
+		for _, f := range option.Fields(ptr) {
+			if f.Name == "" || f.Doc == "" {
+				t.Errorf("%T: %+v is not described", ptr, f)
+			}
+			if f.Value == "" {
+				continue
+			}
+			if err := option.Set(ptr, f.Name, f.Value); err != nil {
+				t.Errorf("%T: its own value %s=%s is refused: %v", ptr, f.Name, f.Value, err)
+			}
+		}
 	}
 }

@@ -82,8 +82,8 @@ func openLLC(r request) (*problems.Instance, error) {
 		Problem: p,
 		Known:   []problems.Known{known},
 		Published: map[string]map[string]string{"lv-hba": {
-			"step": "0.008", "dual_centre_step": "0.02", "lower_step": "0.01", "gamma1": "10", "gamma2": "10",
-			"c": "0.025", "p": "0.3", "r": "1000", "max_iterations": "1500",
+			"alpha": "0.008", "beta": "0.02", "eta": "0.01", "gamma1": "10", "gamma2": "10", "c": "0.025", "p": "0.3", "r": "1000",
+			"lambda0": "1", "z0": "-1", "max_iterations": "1500", "tolerance": "1e-300",
 		}},
 	}, nil
 }

@@ -19,7 +19,8 @@ import (
 // The published matrices are not available; seeded ones of the same kind stand
 // in: A (90 x 100), H (90 x 100) and the 45 rows of B that are not zero uniform
 // on (0, 1), c and d uniform on (0, 1), so that A has rank 90, B rank 45 and
-// [H A; B 0] rank 135.
+// [H A; B 0] rank 135. The published run, which also projects the proximal copy
+// of y on the equations at every step, is therefore not repeated here.
 //
 // Closed form: y_g(x) = M x with M = I - A+A - A+H. With Z a basis of the null
 // space of B, x = Zw, K = (I + M)Z and a = Z'(c + M'd),
@@ -218,10 +219,6 @@ func openLLSC(r request) (*problems.Instance, error) {
 		Source:  "LV-HBA, arXiv 2401.16164; seeded matrices of the published ranks",
 		Problem: p,
 		Known:   []problems.Known{known},
-		Published: map[string]map[string]string{"lv-hba": {
-			"step": "0.02", "dual_centre_step": "0.001", "lower_step": "0.1", "gamma1": "1", "gamma2": "1",
-			"c": "1", "p": "0.3", "max_iterations": "1000",
-		}},
 	}, nil
 }
 
