@@ -50,7 +50,7 @@ type BiCGAFFA struct {
 	Gamma2  float64 `opt:"gamma2" default:"1" range:"(0,inf)" doc:"proximal parameter of lambda"`
 	C       float64 `opt:"c" default:"1" range:"(0,inf)" doc:"c_k = c (k+1)^p; with adaptive steps the first c"`
 	P       float64 `opt:"p" default:"0.5" range:"(0,1)" doc:"growth of c_k"`
-	CMax    float64 `opt:"c_max" default:"10000" range:"(0,inf)" doc:"the last c with adaptive steps"`
+	CMax    float64 `opt:"c_max" default:"1000" range:"(0,inf)" doc:"the last c with adaptive steps"`
 	R       float64 `opt:"r" default:"1e6" range:"(0,inf)" doc:"bound of lambda and z with adaptive steps"`
 	Lambda0 float64 `opt:"lambda0" range:"(-inf,inf)" doc:"every component of lambda at the start (faithful mode)"`
 	Z0      float64 `opt:"z0" range:"(-inf,inf)" doc:"every component of z at the start"`

@@ -51,7 +51,7 @@ type LVHBA struct {
 	Gamma2     float64 `opt:"gamma2" default:"10" range:"(0,inf)" doc:"proximal parameter of lambda"`
 	C          float64 `opt:"c" default:"1" range:"(0,inf)" doc:"c_k = c (k+1)^p; with adaptive steps the first c"`
 	P          float64 `opt:"p" default:"0.3" range:"(0,1)" doc:"growth of c_k; the theory asks for less than 1/2"`
-	CMax       float64 `opt:"c_max" default:"10000" range:"(0,inf)" doc:"the last c with adaptive steps"`
+	CMax       float64 `opt:"c_max" default:"1000" range:"(0,inf)" doc:"the last c with adaptive steps"`
 	R          float64 `opt:"r" default:"1000" range:"(0,inf)" doc:"bound of lambda and z"`
 	Lambda0    float64 `opt:"lambda0" range:"(-inf,inf)" doc:"every component of lambda at the start"`
 	Z0         float64 `opt:"z0" range:"(-inf,inf)" doc:"every component of z at the start"`

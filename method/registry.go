@@ -40,6 +40,8 @@ var table = []Entry{
 		"second derivatives; lower level convex near its solution", func() bilevel.Method { return new(ImplicitCG) }},
 	{"implicit-neumann", "the same with the hypergradient by a Neumann series, whole or sampled",
 		"second derivatives; g strongly convex in y", func() bilevel.Method { return new(ImplicitNeumann) }},
+	{"unrolled", "descent on the hyper-objective of an unrolled lower loop, differentiated step by step",
+		"no coupling constraint; second derivatives", func() bilevel.Method { return new(Unrolled) }},
 	{"bome", "descent on f bent by a dynamic barrier on the value gap",
 		"no coupling constraint, y_g interior to Y", func() bilevel.Method { return new(BOME) }},
 	{"alright", "sampled trade-off of f and g, for comparison: not a bilevel method",

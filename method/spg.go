@@ -12,8 +12,8 @@ package method
 // A trial at which the lower level has no solution counts as phi = +Inf.
 //
 // Where the decrease that t promises is below the accuracy of phi (valueAccuracy
-// relative), values decide nothing and the trial is accepted when it shortens
-// the projected gradient. Assumptions: X convex, phi continuously
+// relative), values decide nothing, and phi(x+) is replaced by the trapezoidal
+// rule  phi(x) + t <grad phi(x) + grad phi(x + t d), d>/2. Assumptions: X convex, phi continuously
 // differentiable. Failure mode: at a kink of phi no step is found, and the
 // method says that it is stalled. Source: Birgin, Martínez and Raydan, SIAM J.
 // Optim. 10 (2000) 1196-1211, algorithm SPG2.
@@ -75,11 +75,10 @@ func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective 
 	s := &spg{e: e, project: project, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
 		count: e.Scalar("spg.count", 0), lambda: e.Scalar("spg.lambda", 0)}
 	for i := range s.memory {
-		s.memory[i] = e.Scalar("spg.phi"+string(rune('0'+i)), 0)
+		s.memory[i] = e.Scalar(fmt.Sprintf("spg.phi%d", i), 0)
 	}
 	if *s.count > 0 {
-		s.phi = *s.last()
-		s.stationarity = s.projected(s.x, s.g)
+		s.phi, s.stationarity = *s.last(), s.projected(s.x, s.g)
 	}
 	return s
 }
@@ -89,10 +88,10 @@ func (s *spg) restart() { *s.count = 0 }
 
 func (s *spg) last() *float64 { return s.memory[int(*s.count-1)%spgMemory] }
 
-func (s *spg) remember(phi float64) {
+func (s *spg) remember(phi, stationarity float64) {
 	*s.count++
 	*s.last() = phi
-	s.phi = phi
+	s.phi, s.stationarity = phi, stationarity
 }
 
 // projected is |Proj_X(x - g) - x|.
@@ -117,8 +116,7 @@ func (s *spg) begin() error {
 	if err := s.objective.grad(s.g, s.x); err != nil {
 		return err
 	}
-	s.remember(phi)
-	s.stationarity = s.projected(s.x, s.g)
+	s.remember(phi, s.projected(s.x, s.g))
 	*s.lambda = 1
 	if s.stationarity > 0 {
 		*s.lambda = clipSpectral(1 / s.stationarity)
@@ -165,18 +163,23 @@ func (s *spg) step() (stalled bool, err error) {
 			phi = math.Inf(1)
 		}
 		undecided := -t*slope <= noise && math.Abs(phi-s.phi) <= noise
-		if undecided || phi <= bound+spgArmijo*t*slope {
+		if undecided {
 			if err := s.objective.grad(s.g1, s.x1); err != nil {
 				return false, err
 			}
-			stationarity := s.projected(s.x1, s.g1)
-			if !undecided || stationarity < s.stationarity {
-				s.accept(t, phi, stationarity)
-				return false, nil
+			phi = s.phi + t*(slope+s.g1.Dot(s.d))/2
+		}
+		if phi <= bound+spgArmijo*t*slope {
+			if !undecided {
+				if err := s.objective.grad(s.g1, s.x1); err != nil {
+					return false, err
+				}
 			}
+			s.accept(t, phi)
+			return false, nil
 		}
 		next := -t * t * slope / (2 * (phi - s.phi - t*slope))
-		if undecided || !(next >= 0.1*t && next <= 0.9*t) {
+		if !(next >= 0.1*t && next <= 0.9*t) {
 			next = t / 2
 		}
 		t = next
@@ -186,19 +189,19 @@ func (s *spg) step() (stalled bool, err error) {
 }
 
 // accept moves to the trial x1 = x + t d and chooses the next lambda.
-func (s *spg) accept(t, phi, stationarity float64) {
+func (s *spg) accept(t, phi float64) {
 	s.w.Copy(s.g1)
 	s.w.Add(-1, s.g)
 	ss, su := t*t*s.d.Dot(s.d), t*s.d.Dot(s.w)
 	s.x.Copy(s.x1)
+	s.g.Copy(s.g1)
+	s.remember(phi, s.projected(s.x, s.g))
+	s.moved = math.Sqrt(ss)
 	if su > 0 {
 		*s.lambda = clipSpectral(ss / su)
-	} else if stationarity > 0 {
-		*s.lambda = clipSpectral(math.Max(1, vec.Norm(s.x)) / stationarity)
+	} else if s.stationarity > 0 {
+		*s.lambda = clipSpectral(math.Max(1, vec.Norm(s.x)) / s.stationarity)
 	}
-	s.g.Copy(s.g1)
-	s.remember(phi)
-	s.stationarity, s.moved = stationarity, math.Sqrt(ss)
 }
 
 // iterate is step; a stall restarts the iteration along the plain gradient, and
