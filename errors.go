@@ -28,7 +28,7 @@ func (e *SettingError) Is(target error) bool { return target == ErrInvalid }
 // LevelError reports that a (penalised) lower level has no solution at x; a
 // method that meets one ends with the Status.
 type LevelError struct {
-	Status Status // LowerInfeasible, LowerUnbounded or NumericalFailure
+	Status Status // LowerInfeasible, LowerUnbounded, Diverged or NumericalFailure
 	Detail string
 }
 
