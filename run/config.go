@@ -7,10 +7,13 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
@@ -32,6 +35,9 @@ type Config struct {
 	MethodSettings  Settings `yaml:"method_settings,omitempty"`
 	// Version is the program that wrote the file; it is not read back.
 	Version string `yaml:"version,omitempty"`
+
+	path  string         // the file read, for messages
+	lines map[string]int // of its keys and its settings' keys
 }
 
 // Settings maps a setting's name to its value as text.
@@ -102,7 +108,53 @@ func ParseConfig(path string, data []byte) (Config, error) {
 	if c.Problem == "" {
 		return Config{}, &bilevel.SettingError{Field: path + ": problem", Value: `""`, Allowed: "the name of a problem (see `bilevel list problems`)"}
 	}
+	c.path, c.lines = path, keyLines(data)
 	return c, nil
+}
+
+// keyLines finds the lines of the keys of a YAML file, a setting's under its own
+// name.
+func keyLines(data []byte) map[string]int {
+	lines := map[string]int{}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return lines
+	}
+	for _, doc := range file.Docs {
+		ast.Walk(lineVisitor(lines), doc.Body)
+	}
+	return lines
+}
+
+type lineVisitor map[string]int
+
+func (v lineVisitor) Visit(n ast.Node) ast.Visitor {
+	if m, ok := n.(*ast.MappingValueNode); ok {
+		t := m.Key.GetToken()
+		v[t.Value] = t.Position.Line
+	}
+	return v
+}
+
+// locate adds the file and the line to an error about something that c was read
+// with.
+func (c *Config) locate(err error) error {
+	var s *bilevel.SettingError
+	if c.path == "" || !errors.As(err, &s) {
+		return err
+	}
+	line := c.lines[s.Field]
+	if text, ok := s.Value.(string); ok && line == 0 {
+		if key, e := strconv.Unquote(text); e == nil { // an unknown name is a quoted value
+			if line = c.lines[key]; line == 0 {
+				line = c.lines[s.Field]
+			}
+		}
+	}
+	if line == 0 {
+		return err
+	}
+	return fmt.Errorf("%s:%d: %w", c.path, line, err)
 }
 
 func configError(path string, err error) error {
@@ -128,6 +180,9 @@ func configKeys() []string {
 	t := reflect.TypeFor[Config]()
 	var keys []string
 	for i := range t.NumField() {
+		if !t.Field(i).IsExported() {
+			continue
+		}
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 		keys = append(keys, name)
 	}

@@ -23,6 +23,7 @@ func TestConfigRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &b)
 	}
+	got.path, got.lines = "", nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("read back %+v, want %+v\n%s", got, want, &b)
 	}
@@ -49,6 +50,30 @@ func TestConfigErrors(t *testing.T) {
 			}
 			if !errors.Is(err, bilevel.ErrInvalid) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q, want one line with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestConfigValuesAreLocated reads configurations that are well formed and name
+// something that is not there or not allowed.
+func TestConfigValuesAreLocated(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"problem", "method: blocc\nproblem: toy/blocc-3\n", "c.yaml:2: problem"},
+		{"method", "problem: toy/blocc-2\nmethod: bloc\n", "c.yaml:2: method"},
+		{"mode", "problem: toy/blocc-2\n\nmode: fixed\n", "c.yaml:3: mode"},
+		{"unknown setting", "problem: toy/blocc-2\nmethod: blocc\nmethod_settings:\n  gama: 3\n", "c.yaml:4: setting"},
+		{"setting out of range", "problem: toy/blocc-2\nmethod: blocc\nmethod_settings:\n  gamma: -3\n", "c.yaml:4: gamma"},
+		{"problem setting", "problem: toy/blocc-2\nproblem_settings: {start: later}\n", "c.yaml:2: start"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config, err := ParseConfig("c.yaml", []byte(c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Prepare(config, 1)
+			if !errors.Is(err, bilevel.ErrInvalid) || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
 	}

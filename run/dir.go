@@ -34,7 +34,7 @@ type Dir struct {
 	// Path is the directory as the user named it.
 	Path string
 	disk disk
-	made bool // the directory did not exist before Create
+	made []string // directories that were not there before Create, the deepest first
 }
 
 // disk is what a Dir writes through; tests put failing ones in its place.
@@ -73,10 +73,10 @@ func Create(path string, force bool) (*Dir, error) {
 			}
 		}
 	case errors.Is(err, fs.ErrNotExist):
-		if err := os.MkdirAll(path, 0o777); err != nil {
+		if d.made, err = makeAll(path); err != nil {
+			d.Discard()
 			return nil, unwritable(path, err)
 		}
-		d.made = true
 	default:
 		return nil, unwritable(path, err)
 	}
@@ -90,7 +90,8 @@ func Create(path string, force bool) (*Dir, error) {
 // CreateNext is Create for the first unused base-1, base-2, ... It never reuses
 // a directory, also when several programs ask at once.
 func CreateNext(base string) (*Dir, error) {
-	if err := os.MkdirAll(filepath.Dir(base), 0o777); err != nil {
+	made, err := makeAll(filepath.Dir(base))
+	if err != nil {
 		return nil, unwritable(filepath.Dir(base), err)
 	}
 	for n := 1; ; n++ {
@@ -102,8 +103,20 @@ func CreateNext(base string) (*Dir, error) {
 		if err != nil {
 			return nil, unwritable(path, err)
 		}
-		return &Dir{Path: path, disk: osDisk{}, made: true}, nil
+		return &Dir{Path: path, disk: osDisk{}, made: append([]string{path}, made...)}, nil
 	}
+}
+
+// makeAll is os.MkdirAll that tells which directories it made, the deepest first.
+func makeAll(path string) ([]string, error) {
+	var missing []string
+	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
+		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) || p == filepath.Dir(p) {
+			break
+		}
+		missing = append(missing, p)
+	}
+	return missing, os.MkdirAll(path, 0o777)
 }
 
 // DefaultBase is the base of the directories that are made when none is named:
@@ -136,14 +149,14 @@ func (d *Dir) probe() error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// Discard removes a directory that Create made, with what the run wrote in it: the
-// run was refused before any work.
+// Discard removes the directories that Create made, with what the run wrote in
+// them: the run was refused before any work.
 func (d *Dir) Discard() {
 	for _, name := range ownNames {
 		os.RemoveAll(filepath.Join(d.Path, name))
 	}
-	if d.made {
-		os.Remove(d.Path) // only if empty
+	for _, path := range d.made {
+		os.Remove(path) // only if empty
 	}
 }
 
@@ -246,9 +259,9 @@ type familyFile struct {
 func (f *familyFile) Write(p []byte) (int, error) {
 	n, err := f.f.Write(p)
 	if err != nil && f.err == nil {
-		f.err = err
+		f.err = fmt.Errorf("writing %s: %w", f.path, reason(err))
 	}
-	return n, err
+	return n, f.err
 }
 
 func (f *familyFile) Close() error {
@@ -259,9 +272,12 @@ func (f *familyFile) Close() error {
 	if err = errors.Join(err, f.f.Close()); err == nil {
 		err = os.Rename(f.part, f.path)
 	}
-	if err != nil {
-		os.Remove(f.part)
-		return fmt.Errorf("writing %s: %w; nothing of it was kept", f.path, reason(err))
+	if err == nil {
+		return nil
 	}
-	return nil
+	os.Remove(f.part)
+	if f.err != nil {
+		return f.err
+	}
+	return fmt.Errorf("writing %s: %w", f.path, reason(err))
 }

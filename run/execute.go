@@ -202,14 +202,8 @@ func (r *runner) measure(ctx context.Context, result *bilevel.Result, doc *Docum
 
 // write writes the answer's files, result.json last.
 func (r *runner) write(result *bilevel.Result, doc *Document, details *Details, point *Point) error {
-	if files := r.job.Instance.Files; files != nil {
-		err := files(result.X, result.Y, result.PenalisedY, func(name string) (problems.File, error) {
-			details.Files = append(details.Files, filepath.Clean(name))
-			return r.dir.create(name)
-		})
-		if err != nil {
-			return err
-		}
+	if err := r.familyFiles(result, details); err != nil {
+		return err
 	}
 	if doc.PointFile != "" {
 		if err := r.dir.WriteFile(PointFile, func(w io.Writer) error { return WriteJSON(w, point) }); err != nil {
@@ -226,6 +220,30 @@ func (r *runner) write(result *bilevel.Result, doc *Document, details *Details, 
 		return r.dir.dropState()
 	}
 	return nil
+}
+
+// familyFiles writes the family's own output. Of a file that failed, its own
+// error is told, once, and not what the family made of it.
+func (r *runner) familyFiles(result *bilevel.Result, details *Details) error {
+	if r.job.Instance.Files == nil {
+		return nil
+	}
+	var opened []*familyFile
+	err := r.job.Instance.Files(result.X, result.Y, result.PenalisedY, func(name string) (problems.File, error) {
+		f, err := r.dir.create(name)
+		if err != nil {
+			return nil, err
+		}
+		opened = append(opened, f)
+		details.Files = append(details.Files, filepath.Clean(name))
+		return f, nil
+	})
+	for _, f := range opened {
+		if f.err != nil {
+			return f.err
+		}
+	}
+	return err
 }
 
 func (r *runner) writeDetails(d *Details) error {

@@ -59,6 +59,7 @@ func TestExecuteWritesTheRun(t *testing.T) {
 	if len(r.Trace) != 40 || r.Trace[39].Iteration != 40 || r.Trace[39].Counts.GradF == 0 {
 		t.Errorf("trace has %d rows", len(r.Trace))
 	}
+	r.Config.path, r.Config.lines = "", nil
 	if !reflect.DeepEqual(r.Config, job.Config) {
 		t.Errorf("config reads back as %+v, want %+v", r.Config, job.Config)
 	}

@@ -37,6 +37,14 @@ const (
 // workers bounds parallel work; 0 is one per core. Errors are the user's
 // mistakes and match bilevel.ErrInvalid, or are those of reading data.
 func Prepare(c Config, workers int) (*Job, error) {
+	job, err := prepare(c, workers)
+	if err != nil {
+		return nil, c.locate(err)
+	}
+	return job, nil
+}
+
+func prepare(c Config, workers int) (*Job, error) {
 	mode, err := bilevel.ParseMode(c.Mode)
 	if err != nil {
 		return nil, err
@@ -87,6 +95,7 @@ func Prepare(c Config, workers int) (*Job, error) {
 		s.Tolerance = c.Tolerance
 	}
 	c.MaxIterations, c.Tolerance, c.Version = s.MaxIterations, s.Tolerance, Version()
+	c.path, c.lines = "", nil
 	c.Problem, c.ProblemSettings, c.MethodSettings = inst.Name, Settings(inst.Options), Settings{}
 	for _, f := range option.Fields(m) {
 		if f.Value != "" {

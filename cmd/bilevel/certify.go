@@ -64,7 +64,7 @@ in which y and multipliers may be left out: the lower level is then solved here.
 		o.choice.define(f, true)
 	})
 	group(c, "Output", func(f *pflag.FlagSet) { f.BoolVar(&o.json, "json", false, "print JSON") })
-	register(c, "problem", complete(problemNames))
+	register(c, "problem", completeFlag(problemNames))
 	register(c, "mode", completeModes)
 	register(c, "set", completeSet(""))
 	return c
@@ -99,7 +99,7 @@ func (a *app) subject(c *cobra.Command, args []string, o *certifyFlags) (run.Con
 	}
 	f, err := os.Open(o.point)
 	if err != nil {
-		return config, nil, err
+		return config, nil, &bilevel.SettingError{Field: "--point", Value: o.point, Allowed: "a file that can be read (" + oneLine(err.Error()) + ")"}
 	}
 	defer f.Close()
 	p, err := run.ParsePoint(o.point, f)
@@ -131,7 +131,7 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 		if c.Context().Err() != nil {
 			return exitCode(exitInterrupted)
 		}
-		return err
+		return fmt.Errorf("%s: %w", source(args, o), err)
 	}
 	m := &measured{Problem: inst.Name, Mode: mode.String(), Seed: seed, X: p.X, Y: run.Floats(cert.Y), Multipliers: run.Floats(cert.Multipliers),
 		Upper: cert.Upper, Lower: cert.Lower, Metrics: metricsAt(inst, p.X, cert.Y), Certificate: cert, Version: run.Version()}
@@ -146,6 +146,14 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 		return exitCode(exitDoubtful)
 	}
 	return nil
+}
+
+// source names where the point came from.
+func source(args []string, o *certifyFlags) string {
+	if len(args) == 1 {
+		return args[0]
+	}
+	return o.point
 }
 
 func metricsAt(inst *problems.Instance, x []certify.Number, y []float64) map[string]certify.Number {

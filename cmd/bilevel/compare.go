@@ -34,7 +34,7 @@ its settings and the mode are taken.`,
 		Example: `  bilevel compare toy/blocc-2 --methods auto,blocc,v-pbgd --seeds 1-10 --set start=random
   bilevel compare svm --methods auto,gam --json`,
 		Args:              exactly(1, "one problem or file"),
-		ValidArgsFunction: complete(problemNames),
+		ValidArgsFunction: completeArg(problemNames),
 		RunE:              func(c *cobra.Command, args []string) error { return a.compare(c, args[0], o) },
 	}
 	group(c, "What to compare", func(f *pflag.FlagSet) {

@@ -109,12 +109,9 @@ func parseSeeds(text string) ([]uint64, error) {
 	return seeds, nil
 }
 
-// complete offers names that begin with what was typed.
-func complete(names func() []string) cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
+// completeFlag offers names that begin with what was typed.
+func completeFlag(names func() []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		var all []string
 		for _, n := range names() {
 			if strings.HasPrefix(n, typed) {
@@ -122,6 +119,17 @@ func complete(names func() []string) cobra.CompletionFunc {
 			}
 		}
 		return all, cobra.ShellCompDirectiveDefault
+	}
+}
+
+// completeArg is completeFlag for the only argument.
+func completeArg(names func() []string) cobra.CompletionFunc {
+	of := completeFlag(names)
+	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return of(c, args, typed)
 	}
 }
 

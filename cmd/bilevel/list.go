@@ -88,7 +88,7 @@ func (a *app) listCommand() *cobra.Command {
 		sub("methods", "List the methods", a.writeMethods, func() any { return methodList() }),
 		sub("statuses", "List how a run can end", a.writeStatuses, func() any { return statusList() }),
 		&cobra.Command{Use: "settings NAME", Short: "List the settings of a problem or a method, with default and range",
-			Args: exactly(1, "the name of a problem or a method"), ValidArgsFunction: complete(func() []string { return append(problemNames(), methodNames()...) }),
+			Args: exactly(1, "the name of a problem or a method"), ValidArgsFunction: completeArg(func() []string { return append(problemNames(), methodNames()...) }),
 			RunE: func(_ *cobra.Command, args []string) error {
 				fields, err := settingsNamed(args[0])
 				switch {

@@ -41,7 +41,7 @@ corrected mode as the methods mean it. A note says why figures differ.`,
 		Args: func(c *cobra.Command, args []string) error {
 			return exactly(1, "one of "+strings.Join(experimentNames(), ", "))(c, args)
 		},
-		ValidArgsFunction: complete(experimentNames),
+		ValidArgsFunction: completeArg(experimentNames),
 		RunE:              func(c *cobra.Command, args []string) error { return a.repro(c, args[0], o) },
 	}
 	var long strings.Builder

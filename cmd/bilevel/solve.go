@@ -94,7 +94,7 @@ Ctrl-C leaves a checkpoint, from which --resume goes on to the same bits.`,
 			}
 			return exactly(1, "one problem or file")(c, args)
 		},
-		ValidArgsFunction: complete(problemNames),
+		ValidArgsFunction: completeArg(problemNames),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.limits.check(); err != nil {
 				return err
@@ -116,7 +116,7 @@ Ctrl-C leaves a checkpoint, from which --resume goes on to the same bits.`,
 		f.StringVar(&o.resume, "resume", "", "go on with the interrupted or limited run in this `directory`")
 		f.BoolVar(&o.json, "json", false, "print the content of result.json")
 	})
-	register(c, "method", complete(methodNames))
+	register(c, "method", completeFlag(methodNames))
 	register(c, "mode", completeModes)
 	register(c, "set", completeSet("method"))
 	return c
@@ -196,8 +196,8 @@ func (a *app) resume(c *cobra.Command, args []string, o *solveFlags) error {
 
 // execute runs the job, writes the report and prints the outcome.
 func (a *app) execute(ctx context.Context, job *run.Job, dir *run.Dir, asJSON bool) error {
-	fill := 0
-	if job.Settings.Mode == bilevel.Faithful {
+	fill := job.Given.MaxIterations
+	if job.Settings.Mode == bilevel.Faithful { // published runs have a fixed length
 		fill = job.Settings.MaxIterations
 	}
 	show := a.newDisplay(fill)

@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
 )
 
@@ -35,8 +37,16 @@ func flagError(c *cobra.Command, err error) error {
 			return fmt.Errorf("%w; did you mean --%s? `%s --help` lists the flags", err, near, c.CommandPath())
 		}
 	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		f := invalid.GetFlag()
+		return &bilevel.SettingError{Field: "--" + f.Name, Value: strconv.Quote(invalid.GetValue()), Allowed: allowedValues[f.Value.Type()]}
+	}
 	return fmt.Errorf("%w; `%s --help` lists the flags", err, c.CommandPath())
 }
+
+// allowedValues says what a flag of each type takes.
+var allowedValues = map[string]string{"uint64": "a whole number >= 0", "int": "a whole number", "float64": "a number", "duration": "a duration such as 90s or 1h30m", "bool": "true or false"}
 
 // exactly asks for n arguments, named by what.
 func exactly(n int, what string) cobra.PositionalArgs {
