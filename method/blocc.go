@@ -20,16 +20,20 @@ import (
 //     grad F_gamma(x) = grad_x f(x,y_gamma) + gamma [ grad_x g(x,y_gamma) - grad_x g(x,y_g) ]
 //     + gamma <mu_gamma, grad_x h(x,y_gamma)> - gamma <mu_g, grad_x h(x,y_g)>.
 //
-// F_gamma(x) = min f + gamma (g - v) over the feasible y. Multipliers are in the
-// scale of g. Published settings are in part meant for the Lagrangian
-// f + gamma g + <mu, h>, whose multiplier is gamma mu_gamma: scale = f takes them
-// as they are (in the scale of g its primal step is gamma times, its dual step,
-// floor and start of the multiplier 1/gamma times as large).
+// F_gamma(x) = min f + gamma (g - v) over the feasible y. Steps 1 and 2 do not
+// depend on each other but run in sequence: a problem's functions are called from
+// one goroutine at a time.
+//
+// Multipliers are in the scale of g. Published settings are in part meant for
+// the Lagrangian f + gamma g + <mu, h>, whose multiplier is gamma mu_gamma:
+// scale = f takes them as they are (in the scale of g its primal step is gamma
+// times, its dual step, floor and start of the multiplier 1/gamma times as large).
 //
 // Inner solves: exact (the problem's oracle, or a general solver), or MaxMin
 // ([lower.MaxMin]) with a fixed budget. Outer step: fixed eta, or the spectral
 // projected gradient with a line search on F_gamma, which needs exact inner
-// solves. Corrected mode takes the second of both, faithful mode the first.
+// solves. Corrected mode takes exact solves and the spectral step, faithful mode
+// MaxMin and the fixed step.
 //
 // Assumptions: g strongly convex in y, h convex in y, independent active
 // constraint gradients at the lower solution; X and Y closed and convex.

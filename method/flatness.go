@@ -11,12 +11,14 @@ import (
 //
 //	delta(x; c, alpha) = max( |f(x,y_g) - f(x,y_gamma)| - c |y_g - y_gamma|^alpha, 0 ),
 //
-// and the size of the omitted terms, relative to grad_x f, from which an answer
-// of PBGD-Free is called doubtful.
+// and the sizes from which the omitted terms count: along a run of PBGD-Free
+// relative to grad_x f at the same x; at its end, where grad_x f vanishes,
+// relative to the largest grad_x f that was measured.
 const (
 	flatC        = 0.5
 	flatAlpha    = 1.5
 	omittedSmall = 0.1
+	omittedAtEnd = 1e-3
 )
 
 // flatness measures, along a run of PBGD-Free, what the method leaves out. It
@@ -30,13 +32,14 @@ type flatness struct {
 	diff    vec.Vector // y_g - y_gamma
 	omitted vec.Vector
 	value   valueGrad
+	scale   *float64 // the largest |grad_x f| measured
 }
 
 const deviceSteps = 20
 
 func newFlatness(e *bilevel.Env, a *answer, rule vec.Rule, beta float64, x, y vec.Vector) *flatness {
 	f := &flatness{e: e, answer: a, yg: e.BlockFrom("flatness/y_g", y), diff: y.New(), omitted: x.New(),
-		value: valueGrad{e, x.New()}}
+		value: valueGrad{e, x.New()}, scale: e.Scalar("flatness/scale", 0)}
 	if rows, _ := e.Rows(); rows > 0 {
 		f.mug = e.Block("flatness/mu_g", e.NewMultiplier())
 	}
@@ -57,14 +60,18 @@ func (f *flatness) measure(p *bilevel.Progress, gamma float64, x, y, mu, dx vec.
 	return nil
 }
 
-// at is measure with y_g and its multiplier given.
-func (f *flatness) at(p *bilevel.Progress, gamma float64, x, y, mu, yg, mug, dx vec.Vector) {
+// at is measure with y_g and its multiplier given; it returns the length of the
+// omitted terms.
+func (f *flatness) at(p *bilevel.Progress, gamma float64, x, y, mu, yg, mug, dx vec.Vector) float64 {
 	f.diff.Copy(yg)
 	f.diff.Add(-1, y)
 	p.Delta = math.Max(math.Abs(f.e.Upper(x, yg)-f.e.Upper(x, y))-flatC*math.Pow(vec.Norm(f.diff), flatAlpha), 0)
 	f.value.compute(f.omitted, gamma, x, y, mu, yg, mug)
-	p.Omitted = vec.Norm(f.omitted)
-	if p.Omitted > 0 {
-		p.Omitted /= math.Max(vec.Norm(dx), 1e-300)
+	kept, omitted := vec.Norm(dx), vec.Norm(f.omitted)
+	*f.scale = math.Max(*f.scale, kept)
+	p.Omitted = 0
+	if omitted > 0 {
+		p.Omitted = omitted / math.Max(kept, 1e-300) // a number, not Inf, where grad_x f is 0
 	}
+	return omitted
 }

@@ -121,9 +121,9 @@ func (it *pbgdFree) Finish(p *bilevel.Progress) error {
 		return err
 	}
 	it.e.UpperGradX(it.dx, it.x, it.y)
-	it.flat.at(p, it.o.Gamma, it.x, it.y, it.mu, p.Y, p.Mu, it.dx)
-	if p.Omitted > omittedSmall {
-		it.e.Note("the terms that pbgd-free omits are %.3g times grad_x f here (delta = %.3g): x need not be near a stationary point of phi; use v-pbgd or blocc", p.Omitted, p.Delta)
+	omitted := it.flat.at(p, it.o.Gamma, it.x, it.y, it.mu, p.Y, p.Mu, it.dx)
+	if omitted > omittedAtEnd**it.flat.scale {
+		it.e.Note("the terms that pbgd-free omits have length %.3g here, grad_x f up to %.3g along the run (delta = %.3g): x need not be near a stationary point of phi; use v-pbgd or blocc", omitted, *it.flat.scale, p.Delta)
 	}
 	return nil
 }

@@ -113,15 +113,18 @@ func TestPositiveToyAsPublished(t *testing.T) {
 }
 
 // PBGD-Free ends at the root of grad_x f(., y_gamma(.)), 0 on the negative toy
-// and the published limit on the positive one, and says what it left out.
+// the published limit on the positive one, and says what it left out; on the
+// reformulation toy its limit is the optimum, and there is nothing to say.
 func TestPBGDFreeLimits(t *testing.T) {
 	for _, c := range []struct {
 		problem string
 		x, y    float64
+		notes   int
 		m       *method.PBGDFree
 	}{
-		{"toy/pbgd-negative", 0, -1, &method.PBGDFree{Gamma: 15}},
-		{"toy/pbgd-positive", -7.163917, 6.806689, &method.PBGDFree{Gamma: 16, Eta: 1, Beta: 1, Inner: 50}},
+		{"toy/reformulation", 0, 0, 0, &method.PBGDFree{Gamma: 15}},
+		{"toy/pbgd-negative", 0, -1, 1, &method.PBGDFree{Gamma: 15}},
+		{"toy/pbgd-positive", -7.163917, 6.806689, 1, &method.PBGDFree{Gamma: 16, Eta: 1, Beta: 1, Inner: 50}},
 	} {
 		watched := false
 		r := solve(t, open(t, c.problem, bilevel.Corrected).Problem, c.m, bilevel.Settings{Recorder: watch(func(p *bilevel.Progress) {
@@ -129,7 +132,7 @@ func TestPBGDFreeLimits(t *testing.T) {
 		})})
 		near(t, c.problem+" x", r.X[0], c.x, 1e-6)
 		near(t, c.problem+" y_g", r.Y[0], c.y, 1e-6)
-		if r.Status != bilevel.Converged || !watched || len(r.Notes) != 1 || !strings.Contains(r.Notes[0].Text, "omits") {
+		if r.Status != bilevel.Converged || !watched || len(r.Notes) != c.notes {
 			t.Errorf("%s: %v, flatness seen: %v, notes %v", c.problem, r.Status, watched, r.Notes)
 		}
 	}
