@@ -93,6 +93,12 @@ func TestBatchDerivatives(t *testing.T) {
 		p.Coupling.Value(h, p.X0, p.Y0)
 		full := slices.Clone(h)
 		b.UseBatch(0, rng)
+		b.UseBatch(-1, nil)
+		p.Coupling.Value(h, p.X0, p.Y0)
+		if !slices.Equal(h, full) {
+			t.Error("batches have changed the rows themselves")
+		}
+		b.UseBatch(0, rng)
 		p.Coupling.Value(h, p.X0, p.Y0)
 		if slices.Equal(h[:200], full[:200]) {
 			t.Error("a shuffled batch pairs every sample with its own slack")

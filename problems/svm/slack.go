@@ -34,7 +34,7 @@ func (t *task) slack() (*bilevel.Problem, error) {
 			func(dst, y []float64) { loss.grad(dst[:d], y[:d]); clear(dst[d:]) },
 			func(dst, y, v []float64) { loss.hess(dst[:d], y[:d], v[:d]); clear(dst[d:]) }),
 		Lower:     halfSquare(d-1, d+t.n()),
-		Coupling:  newSlackRows(t.train, 1).coupling(),
+		Coupling:  newSlackRows(t.train, 0).coupling(),
 		Structure: bilevel.Structure{LowerConvex: true, LowerQuadratic: true, JointlyConvex: true},
 	}, nil
 }
@@ -73,9 +73,10 @@ type slackRows struct {
 	order     []int
 }
 
+// newSlackRows sees all rows; with batches > 0 it may be asked to see parts of a copy.
 func newSlackRows(r blas64.General, batches int) *slackRows {
 	s := &slackRows{all: r, seen: r, hi: r.Rows, batches: batches, order: make([]int, r.Rows)}
-	if batches > 1 {
+	if batches > 0 {
 		s.seen.Data = append([]float64(nil), r.Data...)
 	}
 	return s
