@@ -6,12 +6,8 @@ import (
 	"github.com/bilevel-go/bilevel"
 )
 
-// bloccPublished are the settings of the published runs of the BLOCC toys with
-// the random start replaced by y = 0, lambda = 1.
-var bloccPublished = map[string]string{"gamma": "5", "eta": "0.01", "scale": "f", "order": "simultaneous", "stop": "signed-sum", "inner_tol": "1e-4",
-	"primal_step_g": "0.1", "dual_step_g": "0.1", "primal_step_f": "0.1", "dual_step_f": "0.1", "warm": "y_g", "mu_g": "0.1", "mu_f": "1"}
-
-// The deterministic runs are known to 8 decimals; x is the point of the last
+// The settings are the published ones with the random start replaced by y = 0,
+// lambda = 1. These runs are known to 8 decimals; x is the point of the last
 // inner solves, and inner iterations are those of both problems together.
 func TestBLOCCToysAsPublished(t *testing.T) {
 	for _, c := range []struct {
@@ -23,7 +19,7 @@ func TestBLOCCToysAsPublished(t *testing.T) {
 		{"toy/blocc-2", 0.98513164, 0.98524102, 79, 84501},
 	} {
 		inst := open(t, c.problem, bilevel.Faithful)
-		r := solve(t, inst.Problem, with(t, "blocc", bloccPublished), bilevel.Settings{Mode: bilevel.Faithful, MaxIterations: 500, Tolerance: 1e-4})
+		r := solve(t, inst.Problem, with(t, "blocc", published(inst, "blocc")), bilevel.Settings{Mode: bilevel.Faithful, MaxIterations: 500, Tolerance: 1e-4})
 		near(t, c.problem+" x", r.X[0], c.x, 5e-9)
 		near(t, c.problem+" y_F", r.PenalisedY[0], c.y, 5e-9)
 		if r.Status != bilevel.Converged || int64(r.Iterations) != c.outer || r.Counts.Inner != c.inner {

@@ -53,12 +53,12 @@ func TestNegativeToyAsPublished(t *testing.T) {
 	settings := bilevel.Settings{Mode: bilevel.Faithful, MaxIterations: 1000, Tolerance: 1e-8}
 	inst := open(t, "toy/pbgd-negative", bilevel.Faithful)
 	// Contraction 0.98 of x in 1000 steps leaves 1e-8 of the start.
-	r := solve(t, inst.Problem, &method.VPBGD{Gamma: 15, Beta: 0.01, Eta: 0.01, Inner: 100, InnerTol: 1e-8, Warm: "y_g"}, settings)
+	r := solve(t, inst.Problem, with(t, "v-pbgd", published(inst, "v-pbgd")), settings)
 	near(t, "v-pbgd x", r.X[0], -4.336902, 1e-6)
 	near(t, "v-pbgd y_g", r.Y[0], -5.336902, 1e-6)
 	near(t, "v-pbgd y_gamma", r.PenalisedY[0], -5.626029, 1e-6)
 
-	r = solve(t, inst.Problem, &method.PBGDFree{Gamma: 15, Beta: 0.01, Eta: 0.01, Inner: 100, InnerTol: 1e-8, Warm: "y_g"}, settings)
+	r = solve(t, inst.Problem, with(t, "pbgd-free", published(inst, "pbgd-free")), settings)
 	if math.Abs(r.X[0]) >= 3e-9 {
 		t.Errorf("pbgd-free x = %g, want |x| < 3e-9", r.X[0])
 	}

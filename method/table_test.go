@@ -1,6 +1,7 @@
 package method_test
 
 import (
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/method"
+	"github.com/bilevel-go/bilevel/problems/toy"
 	"gonum.org/v1/gonum/diff/fd"
 	"gonum.org/v1/gonum/floats"
 )
@@ -128,4 +130,24 @@ func projectedGradient(p *bilevel.Problem, gamma float64, x []float64) float64 {
 		p.X.Project(to, to)
 	}
 	return floats.Distance(to, x, 2)
+}
+
+// Published and recommended settings of the toys name options of their methods.
+func TestToySettingsAreOptions(t *testing.T) {
+	seen := 0
+	for _, n := range (toy.Family{}).Names() {
+		inst := open(t, n.Name, bilevel.Corrected)
+		for _, all := range []map[string]map[string]string{inst.Published, inst.Recommended} {
+			for name, set := range all {
+				seen++
+				set = maps.Clone(set)
+				delete(set, "max_iterations")
+				delete(set, "tolerance")
+				with(t, name, set)
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no toy has published settings")
+	}
 }
