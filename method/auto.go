@@ -113,7 +113,7 @@ func (a *auto) stages() []stage {
 	for _, gamma := range []float64{1e4, 1e6, 1e8} {
 		plan = append(plan, stage{name: penaltyName(gamma), start: a.startPenalty(gamma), limit: 1000, penalised: true})
 	}
-	return append(plan, stage{name: "last verification", start: a.startVerification(0), limit: 1})
+	return append(plan, stage{name: "last verification", start: a.startVerification(lastRound), limit: 1})
 }
 
 // Step does one outer iteration of the present stage.

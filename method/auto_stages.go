@@ -138,18 +138,22 @@ func (s *hyperStage) Step(p *bilevel.Progress) (bilevel.Status, error) {
 // startVerification starts the measurement of the answer so far.
 func (a *auto) startVerification(round int) func(*bilevel.Env) (bilevel.Iteration, error) {
 	return func(e *bilevel.Env) (bilevel.Iteration, error) {
-		if int(*a.again) < round {
+		if int(*a.again) < round && round != lastRound {
 			return nil, nil
 		}
-		return &verification{a: a, e: e, round: round}, nil
+		return &verification{a: a, e: e, round: round, last: round == lastRound}, nil
 	}
 }
+
+// lastRound is the round of the verification that ends the plan.
+const lastRound = math.MaxInt
 
 // verification measures the certificate of the answer so far.
 type verification struct {
 	a     *auto
 	e     *bilevel.Env
 	round int
+	last  bool // nothing can be refined after it
 	ok    bool
 }
 
@@ -176,8 +180,11 @@ func (v *verification) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	observe(v.e, p, false)
 	if c.Verdict.OK() {
 		a.e.Note("%s: %s", c.Verdict, c.Message)
-		v.ok = true
-		return bilevel.Converged, nil
+		if v.ok = c.Unique || c.Verdict == certify.VerifiedGlobally || v.last; v.ok {
+			return bilevel.Converged, nil
+		}
+		a.e.Note("the lower level has several solutions here, and y is only near the one that f prefers: refining with a large gamma")
+		return bilevel.Running, nil
 	}
 	a.e.Note("not yet verified: %s", c.Message)
 	if float64(c.LowerGap[0]) > worthwhileGap*math.Max(1, math.Abs(float64(c.Lower))) {
