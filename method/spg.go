@@ -59,6 +59,7 @@ type spg struct {
 	memory    [spgMemory]*float64 // the last values of phi
 	count     *float64            // how many were stored; 0 before the first step
 	lambda    *float64
+	kink      *sampler // nil away from []float64 and in many variables
 
 	phi          float64 // phi(x)
 	stationarity float64 // |Proj_X(x - grad phi) - x| at x
@@ -74,6 +75,9 @@ func newSPG(e *bilevel.Env, x vec.Vector, objective spgObjective) *spg {
 func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective spgObjective) *spg {
 	s := &spg{e: e, project: project, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
 		count: e.Scalar("spg.count", 0), lambda: e.Scalar("spg.lambda", 0)}
+	if e.Dense() != nil && x.Len() <= kinkVariables {
+		s.kink = newSampler(e)
+	}
 	for i := range s.memory {
 		s.memory[i] = e.Scalar(fmt.Sprintf("spg.phi%d", i), 0)
 	}
@@ -205,17 +209,20 @@ func (s *spg) accept(t, phi float64) {
 }
 
 // iterate is step; a stall restarts the iteration along the plain gradient, and
-// a stall of a fresh iteration is stuck.
+// a stall of a fresh iteration, or a step as short as after a kink, is stuck.
 func (s *spg) iterate() (stuck bool, err error) {
 	if err := s.begin(); err != nil {
 		return false, err
 	}
-	fresh := *s.count == 1
+	fresh, before := *s.count == 1, s.stationarity
 	stalled, err := s.step()
-	if stalled && !fresh {
+	if stalled || kinkCurvature*s.moved <= before {
+		if fresh {
+			return true, err
+		}
 		s.restart()
 	}
-	return stalled && fresh, err
+	return false, err
 }
 
 // stuckError ends a run whose iteration is stuck.
@@ -235,8 +242,12 @@ func (s *spg) report(p *bilevel.Progress) (bilevel.Status, error) {
 		if err != nil {
 			return bilevel.Running, err
 		}
-		if stuck {
-			return bilevel.Running, s.stuckError("phi")
+		if stuck && !s.e.Stopped() {
+			if done, err := s.leaveKink(); done || err != nil {
+				p.Step, p.Stationarity = 0, s.stationarity
+				observe(s.e, p, false)
+				return bilevel.Converged, err
+			}
 		}
 	}
 	p.Step, p.Stationarity = s.moved, s.stationarity
@@ -245,4 +256,21 @@ func (s *spg) report(p *bilevel.Progress) (bilevel.Status, error) {
 		return bilevel.Converged, nil
 	}
 	return bilevel.Running, nil
+}
+
+// leaveKink goes on by gradient sampling where the iteration is stuck.
+func (s *spg) leaveKink() (done bool, err error) {
+	if s.kink == nil {
+		return false, s.stuckError("phi")
+	}
+	still, done, err := s.sample()
+	switch {
+	case err != nil:
+		return false, err
+	case done:
+		s.e.Note("phi has a kink at x: the stationarity %.1e is the distance of 0 from the convex hull of hypergradients within %.0e of x", s.stationarity, *s.kink.radius)
+	case still && *s.kink.radius < kinkSmallest/2:
+		return false, s.stuckError("phi")
+	}
+	return done, nil
 }
