@@ -30,8 +30,8 @@ func (w *interruptWhen) Write(p []byte) (int, error) {
 
 func TestInterruptAndResume(t *testing.T) {
 	s := newSession(t)
-	const n = "20000"
-	args := []string{"solve", "toy/llc", "--method", "pbgd-free", "--mode", "faithful", "--max-iterations", n}
+	const n = "3000"
+	args := []string{"solve", "toy/llc", "--method", "pbgd-free", "--mode", "faithful", "--set", "n=10", "--max-iterations", n}
 	s.run(append(args, "--out", "whole", "--json")...).want(exitDoubtful)
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -51,7 +51,7 @@ func TestInterruptAndResume(t *testing.T) {
 		t.Errorf("an interrupted answer must say so:\n%s", out.String())
 	}
 	r, err := run.Open("parts")
-	if err != nil || r.Document.Stats.Outer < 1 || r.Document.Stats.Outer >= 20000 {
+	if err != nil || r.Document.Stats.Outer < 1 || r.Document.Stats.Outer >= 3000 {
 		t.Fatalf("interrupted run: %v, %+v", err, r.Document)
 	}
 	s.run("solve", "--resume", "parts", "--seed", "2").want(exitInput)
@@ -65,7 +65,7 @@ func TestInterruptAndResume(t *testing.T) {
 func TestTimeLimit(t *testing.T) {
 	s := newSession(t)
 	begin := time.Now()
-	s.run("solve", "toy/llc", "--method", "pbgd-free", "--mode", "faithful", "--set", "inner=50", "--max-iterations", "100000000", "--time-limit", "200ms", "--out", "r").want(exitDoubtful)
+	s.run("solve", "toy/llc", "--method", "pbgd-free", "--mode", "faithful", "--set", "n=10", "--set", "inner=50", "--max-iterations", "100000000", "--time-limit", "20ms", "--out", "r").want(exitDoubtful)
 	if time.Since(begin) > 30*time.Second || !strings.Contains(s.err, "--resume r --time-limit") {
 		t.Errorf("after %v: %s", time.Since(begin), s.err)
 	}

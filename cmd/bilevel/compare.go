@@ -112,7 +112,7 @@ func (a *app) compare(c *cobra.Command, arg string, o *compareFlags) error {
 		}
 		a.note("%d/%d  %s: %s, %s, f %.6g, %.2g s", ended, len(jobs), runName(job), d.Status, verdict, d.Upper, d.Stats.Wall)
 	}
-	result, err := run.Compare(c.Context(), jobs, o.workers, open, a.logHandler(), done)
+	result, err := run.Compare(c.Context(), jobs, o.workers, open, a.logHandler(a.err), done)
 	if err != nil {
 		return err
 	}

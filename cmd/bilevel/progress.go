@@ -21,6 +21,8 @@ type display interface {
 	run.Observer
 	// Interrupting says that the run is about to stop.
 	Interrupting()
+	// Above is where the log is written, so that it does not meet the display.
+	Above() io.Writer
 	// Close takes the display off the terminal.
 	Close()
 }
@@ -30,18 +32,19 @@ type display interface {
 func (a *app) newDisplay(iterations int) display {
 	switch {
 	case a.quiet:
-		return silent{}
+		return silent{a.err}
 	case cupwriter.New(a.err, false).IsTerminal():
 		return newBar(a.err, iterations)
 	}
 	return &lines{w: a.err}
 }
 
-type silent struct{}
+type silent struct{ w io.Writer }
 
 func (silent) Phase(string)                {}
 func (silent) Iteration(*bilevel.Progress) {}
 func (silent) Interrupting()               {}
+func (s silent) Above() io.Writer          { return s.w }
 func (silent) Close()                      {}
 
 const interrupting = "stopping after this iteration; interrupt again to quit at once"
@@ -62,6 +65,7 @@ func (l *lines) print(format string, args ...any) {
 
 func (l *lines) Phase(text string) { l.print("%s", text) }
 func (l *lines) Interrupting()     { l.print("%s", interrupting) }
+func (l *lines) Above() io.Writer  { return l.w }
 func (l *lines) Close()            {}
 
 func (l *lines) Iteration(p *bilevel.Progress) {
@@ -124,6 +128,8 @@ func (b *bar) Phase(text string) {
 	defer b.mu.Unlock()
 	b.phase, b.text = text, ""
 }
+
+func (b *bar) Above() io.Writer { return b.progress }
 
 func (b *bar) Interrupting() { b.Phase(interrupting) }
 

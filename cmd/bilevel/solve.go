@@ -202,7 +202,7 @@ func (a *app) execute(ctx context.Context, job *run.Job, dir *run.Dir, asJSON bo
 	}
 	show := a.newDisplay(fill)
 	stop := context.AfterFunc(ctx, show.Interrupting)
-	out, err := run.Execute(ctx, job, dir, run.Options{Observer: show, Log: a.logHandler(), Baselines: true, Command: repeat(job.Given)})
+	out, err := run.Execute(ctx, job, dir, run.Options{Observer: show, Log: a.logHandler(show.Above()), Baselines: true, Command: repeat(job.Given)})
 	stop()
 	show.Close()
 	if err != nil {
@@ -298,12 +298,17 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
-// logHandler shows the log on standard error when that is asked for.
-func (a *app) logHandler() slog.Handler {
+// logHandler shows the log on w when that is asked for.
+func (a *app) logHandler(w io.Writer) slog.Handler {
 	if !a.verbose {
 		return nil
 	}
-	return slog.NewTextHandler(a.err, nil)
+	return slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
+		if attr.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return attr
+	}})
 }
 
 // settingsHelp lists the settings of the problem and the method on the command
