@@ -28,7 +28,8 @@ type solution struct {
 	// complementarity = max |mu_i c_i|.
 	stationarity, violation, complementarity float64
 	status                                   solveStatus
-	steps                                    int // Newton steps
+	steps                                    int     // Newton steps
+	rho                                      float64 // the last rho
 }
 
 type solveStatus int
@@ -45,6 +46,12 @@ func (s *solution) residual() float64 {
 	return max(s.stationarity, s.violation, s.complementarity)
 }
 
+func (s *solution) copy() *solution {
+	c := *s
+	c.z, c.mu = append([]float64(nil), s.z...), append([]float64(nil), s.mu...)
+	return &c
+}
+
 // usable reports whether the point can stand for a solution: residuals small
 // beside the size of the data even if not at the tolerance asked for.
 func (s *solution) usable() bool {
@@ -58,12 +65,21 @@ type solver struct {
 	maxNewton int
 }
 
+// stepLimit bounds the Newton steps of a solve; a convex problem takes some tens.
+const stepLimit = 600
+
 func newSolver(stop func() bool) *solver {
 	return &solver{tolerance: 1e-12, stop: stop, maxOuter: 50, maxNewton: 60}
 }
 
 // solve starts at z0 and mu0 (nil: zero), which it does not change.
 func (s *solver) solve(p *program, z0, mu0 []float64) *solution {
+	return s.resume(p, &solution{z: z0, mu: mu0})
+}
+
+// resume starts at the solution of a neighbouring program, with its rho.
+func (s *solver) resume(p *program, from *solution) *solution {
+	z0, mu0 := from.z, from.mu
 	sol := &solution{z: make([]float64, p.n), mu: make([]float64, p.rows)}
 	if z0 != nil {
 		copy(sol.z, z0)
@@ -72,8 +88,11 @@ func (s *solver) solve(p *program, z0, mu0 []float64) *solution {
 	copy(sol.mu, mu0)
 	w := newNewton(p, s)
 	w.scaleRho(sol.z)
+	w.rho = math.Max(w.rho, from.rho)
 	tol := func() float64 { return s.tolerance * (1 + floats.Norm(w.plain, math.Inf(1))) }
 	inner, lastViolation, stuck := 1e-3, math.Inf(1), 0
+	best, idle := &solution{stationarity: math.Inf(1)}, 0
+	retry := math.Inf(1) // the residual below which polishing is worth a try
 	for range s.maxOuter {
 		st := w.minimise(sol, math.Max(inner, s.tolerance))
 		if st == stopped || st == unbounded {
@@ -91,25 +110,38 @@ func (s *solver) solve(p *program, z0, mu0 []float64) *solution {
 		}
 		w.updateMultipliers(sol)
 		w.residuals(sol)
-		if sol.residual() > tol() && sol.residual() <= 1e-2*(1+floats.Norm(w.plain, math.Inf(1))) {
+		if r := sol.residual(); r > tol() && r < retry && r <= 1e-2*(1+floats.Norm(w.plain, math.Inf(1))) {
 			w.polish(sol)
+			retry = 0.1 * r
 		}
 		if sol.residual() <= tol() {
 			break
 		}
-		if sol.violation > 0.1*lastViolation && w.rho < 1e12*w.rho0 {
+		if r := sol.residual(); r < best.residual() {
+			best, idle = sol.copy(), 0
+		} else if idle++; best.residual() <= 1e3*tol() || idle >= 4 && best.residual() <= 1e-6 {
+			break // the rounding floor
+		}
+		// Beyond the stationarity reached a larger rho would only cost digits.
+		if sol.violation > math.Max(0.1*lastViolation, sol.stationarity) && w.rho < 1e12*w.rho0 {
 			w.rho *= 10
 		}
 		// A violation that a hundredfold rho does not reduce is there to stay.
 		if stuck++; sol.violation < 0.9*lastViolation || sol.violation < 1e-6*(1+floats.Norm(sol.z, math.Inf(1))) {
 			stuck = 0
 		}
-		if stuck >= 3 {
+		if stuck >= 3 || sol.steps > stepLimit {
 			break
 		}
 		lastViolation = sol.violation
-		inner = math.Min(inner*0.03, 0.1*sol.violation*w.rho0)
+		inner = math.Max(0.1*s.tolerance, math.Min(inner*0.03, 0.1*sol.violation*w.rho0))
 	}
+	if best.residual() < sol.residual() {
+		best.steps = sol.steps
+		sol = best
+		w.residuals(sol)
+	}
+	sol.rho = w.rho
 	switch {
 	case sol.violation > 1e-6*(1+floats.Norm(sol.z, math.Inf(1))):
 		sol.status = infeasible

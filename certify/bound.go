@@ -111,6 +111,11 @@ func jointProgram(p *bilevel.Problem) *program {
 		h.JacYT(dst[nx:], z[:nx], z[nx:], mu)
 	}
 	if h.Affine {
+		if h.Rows*n <= keptLimit && n <= 1500 {
+			z := make([]float64, n)
+			pr.project(z, z)
+			pr.jacobian = matrix(h.Rows, n, func(dst, v []float64) { pr.jac(dst, z, v) })
+		}
 		return pr
 	}
 	// The contract has no second derivative of h in x alone: the curvature of

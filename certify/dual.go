@@ -28,6 +28,9 @@ func (s *solver) dualBound(p *program, mu, start []float64, modulus, radius floa
 			clipped[i] = 0
 		}
 	}
+	if modulus == 0 && p.rows > 0 {
+		p.refine(clipped, start)
+	}
 	l := p.lagrangian(clipped)
 	sol := s.solve(l, start, nil)
 	if sol.status == stopped || sol.status == unbounded {
@@ -53,6 +56,62 @@ func (s *solver) dualBound(p *program, mu, start []float64, modulus, radius floa
 		best = math.Max(best, b)
 	}
 	return best
+}
+
+// refine moves the positive multipliers and those of equations by the least change
+// that cancels D grad L at z, D the face of Z. Where L has directions without
+// curvature, d(mu) is finite only for multipliers that cancel its slope along
+// them. A multiplier that would turn negative becomes 0, and the rest try again.
+func (p *program) refine(mu, z []float64) {
+	n := p.n
+	g, u, r := make([]float64, n), make([]float64, n), make([]float64, n)
+	full, dv, back := make([]float64, p.rows), make([]float64, n), make([]float64, n)
+	p.lagrangianGrad(g, z, mu, u)
+	floats.SubTo(u, z, g)
+	for range 6 {
+		var on []int
+		for i, m := range mu {
+			if i < p.eq || m > 0 {
+				on = append(on, i)
+			}
+		}
+		// forward sets dst (rows on) to J D v, backward sets back to D J' w.
+		forward := func(dst, v []float64) {
+			p.projectDeriv(dv, u, v)
+			p.jac(full, z, dv)
+			for k, i := range on {
+				dst[k] = full[i]
+			}
+		}
+		backward := func(w []float64) {
+			clear(full)
+			for k, i := range on {
+				full[i] = w[k]
+			}
+			p.jacT(dv, z, full)
+			p.projectDeriv(back, u, dv)
+		}
+		rhs, delta := make([]float64, len(on)), make([]float64, len(on))
+		p.lagrangianGrad(g, z, mu, back)
+		p.projectDeriv(r, u, g)
+		floats.Scale(-1, r)
+		forward(rhs, r)
+		conjugateGradients(delta, rhs, func(dst, w []float64) {
+			backward(w)
+			copy(r, back)
+			forward(dst, r)
+		}, nil, 1e-8, 200, nil)
+		again := false
+		for k, i := range on {
+			mu[i] += delta[k]
+			if i >= p.eq && mu[i] < 0 {
+				mu[i], again = 0, true
+			}
+		}
+		if !again {
+			return
+		}
+	}
 }
 
 // lagrangian is min over Z of F + <mu, c>, without rows.

@@ -10,7 +10,7 @@ import (
 // the penalised lower level y_gamma = argmin f/gamma + g (arXiv 2507.20400).
 func (m *measurement) flatness() {
 	p, gamma := m.p, m.s.Gamma
-	pen := m.solver.solve(m.lower.at(m.x, 1, 1/gamma), m.base.z, m.base.mu)
+	pen := m.solver.resume(m.lower.at(m.x, 1, 1/gamma), m.base)
 	if !pen.usable() {
 		m.note("flatness was not measured: the penalised lower level (gamma = %g) has no solution that could be found", gamma)
 		return

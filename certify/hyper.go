@@ -18,21 +18,21 @@ type hyper struct {
 }
 
 // at is phi(x), +Inf where the lower level has no solution, NaN where it could
-// not be solved.
-func (h *hyper) at(x []float64) float64 {
+// not be solved, and what the residual of the lower solve leaves uncertain of it.
+func (h *hyper) at(x []float64) (phi, noise float64) {
 	m := h.m
 	pr := m.lower.at(x, 1, 0)
 	var best *solution
 	for _, s := range h.starts {
-		sol := m.solver.solve(pr, s.z, s.mu)
+		sol := m.solver.resume(pr, s)
 		if sol.usable() && (best == nil || sol.value < best.value-1e-11*(1+math.Abs(best.value))) {
 			best = sol
 		} else if best == nil && sol.status == infeasible {
-			return math.Inf(1)
+			return math.Inf(1), 0
 		}
 	}
 	if best == nil {
-		return math.NaN()
+		return math.NaN(), 0
 	}
 	y := best.z
 	if h.optimistic {
@@ -40,7 +40,10 @@ func (h *hyper) at(x []float64) float64 {
 			y = sel.z
 		}
 	}
-	return m.p.Upper.Value(x, y)
+	phi = m.p.Upper.Value(x, y)
+	fy := make([]float64, m.p.NY)
+	m.p.Upper.GradY(fy, x, y)
+	return phi, 1e-11*(1+math.Abs(phi)) + 10*best.residual()*floats.Norm(fy, 2)
 }
 
 // hypergradient measures dphi/dx by implicit differentiation,
@@ -63,15 +66,16 @@ func (m *measurement) hypergradient() {
 	if t != nil {
 		var left float64
 		left, residual = t.adjoint(a, q, fy)
-		hg.Differentiable = t.smooth && len(t.weak) == 0
+		// Without curvature y_g may move at any speed, unless f decides among
+		// several lower solutions.
+		hg.Differentiable = t.smooth && len(t.weak) == 0 && !(t.flat() && m.c.Unique)
 		if size := 1 + floats.Norm(fy, 2); left > 1e-5*size && !m.c.Unique {
 			hg.Differentiable = false
 			m.note("the implicit hypergradient leaves %.3g of grad_y f unaccounted for: f still changes along the lower solutions", left)
 		}
 	} else {
 		residual = m.adjointCG(a, q, fy)
-		strict, weak := m.pr.activity(sol)
-		_ = strict
+		_, weak := m.pr.activity(sol)
 		hg.Differentiable = len(weak) == 0
 	}
 	m.implicit = make([]float64, nx)
@@ -179,7 +183,7 @@ func (m *measurement) adjointCG(a, q, v []float64) float64 {
 		system(tmp, w)
 		system(dst, tmp)
 	}
-	conjugateGradients(w, normal, square, 1e-12, 4*(n+k), m.stop)
+	conjugateGradients(w, normal, square, nil, 1e-12, 4*(n+k), m.stop)
 	system(tmp, w)
 	residual := floats.Distance(tmp, rhs, 2)
 	pr.projectDeriv(a, u, w[:n])

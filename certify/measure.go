@@ -181,7 +181,11 @@ func (m *measurement) solveLower() bool {
 	m.lower = newLower(p, m.x, start, m.known.LowerQuadratic)
 	m.pr = m.lower.at(m.x, 1, 0)
 	m.curvature()
-	m.own = m.solver.solve(m.pr, start, nil)
+	var prices []float64
+	if m.convex && m.y != nil {
+		prices = m.given // a start: what the solve makes of it is proven by duality
+	}
+	m.own = m.solver.solve(m.pr, start, prices)
 	m.secondStart()
 	if !m.convex || !m.own.usable() {
 		m.search(start)
@@ -190,7 +194,12 @@ func (m *measurement) solveLower() bool {
 		return false
 	}
 	if m.y == nil {
-		if !m.own.usable() {
+		switch {
+		case m.own.usable():
+		case m.own.status == inaccurate:
+			m.suspect("%s, and no y was given", lowerFailure(m.own))
+			return false
+		default:
 			m.refute("%s", lowerFailure(m.own))
 			return false
 		}

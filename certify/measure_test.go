@@ -12,6 +12,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/problems"
 	"github.com/bilevel-go/bilevel/problems/toy"
+	"github.com/bilevel-go/bilevel/set"
 )
 
 func openToy(t testing.TB, name string) *problems.Instance {
@@ -117,6 +118,8 @@ func TestWrongAnswers(t *testing.T) {
 		{"x at the boundary, descent inward", blocc2, one(3), one(3), nil, Refuted, "x is not a local minimum"},
 		{"x on the kink, descent", blocc1, one(0), one(0), nil, Refuted, "x is not a local minimum"},
 		{"x almost stationary", blocc1, one(near + 1e-4), one(near + 1e-4), nil, Inexact, "stationary"},
+		{"published run, loose tolerances", blocc1, one(0.29999864), one(0.30010739), nil, Inexact, "coupling constraint"},
+		{"published PBGD-Free", openToy(t, "toy/pbgd-negative"), one(0), one(-1), nil, Refuted, "x is not a local minimum"},
 		{"pessimistic y", llc, llc.Known[0].X, pessimistic(llc.Known[0].Y), nil, Refuted, "not the optimistic one"},
 	} {
 		got := measure(t, c.inst.Problem, c.x, c.y, c.mu)
@@ -294,5 +297,37 @@ func TestDeterminism(t *testing.T) {
 	b, _ := json.Marshal(measure(t, inst.Problem, k.X, nil, nil))
 	if !bytes.Equal(a, b) {
 		t.Errorf("%s\n%s", a, b)
+	}
+}
+
+// TestDifferences: with values alone, everything rests on differences, and right
+// and wrong answers are still told apart.
+func TestDifferences(t *testing.T) {
+	for _, name := range []string{"toy/blocc-1", "toy/simplex", "toy/pbgd-positive"} {
+		inst := openToy(t, name)
+		p := *inst.Problem
+		p.Oracle = nil
+		p.Upper = bilevel.Objective{Value: p.Upper.Value}
+		p.Lower = bilevel.Objective{Value: p.Lower.Value}
+		if h := p.Coupling; h != nil {
+			p.Coupling = &bilevel.Coupling{Rows: h.Rows, Equalities: h.Equalities, Value: h.Value, Affine: h.Affine}
+		}
+		if y := p.Y; y != nil {
+			plain, err := set.Func(p.NY, y.Project, "a set that knows its projection only")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Y = plain
+		}
+		k := inst.Known[0]
+		if c := measure(t, &p, k.X, k.Y, nil); c.Verdict != Verified {
+			t.Errorf("%s: %v: %s", name, c.Verdict, c.Message)
+		}
+		if c := measure(t, &p, k.X, moved(k.Y, 0, 0.05), nil); c.Verdict != Refuted {
+			t.Errorf("%s with y moved: %v: %s", name, c.Verdict, c.Message)
+		}
+		if c := measure(t, &p, moved(k.X, 0, 0.05), nil, nil); c.Verdict.OK() {
+			t.Errorf("%s with x moved: %v: %s", name, c.Verdict, c.Message)
+		}
 	}
 }

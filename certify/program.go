@@ -32,6 +32,9 @@ type program struct {
 // step takes some 20 ms.
 const denseLimit = 400
 
+// keptLimit is the largest number of entries of a Jacobian that is kept.
+const keptLimit = 4_000_000
+
 func (p *program) project(dst, z []float64) {
 	if p.z == nil {
 		copy(dst, z)
@@ -93,7 +96,7 @@ func newLower(p *bilevel.Problem, x, y []float64, quadratic bool) *lower {
 	l := &lower{p: p, quadratic: quadratic}
 	if h := p.Coupling; h != nil {
 		l.affine = h.Affine
-		if l.affine && p.NY <= denseLimit && h.Rows*p.NY <= 4e6 {
+		if l.affine && p.NY <= 1500 && h.Rows*p.NY <= keptLimit {
 			l.jacobian = matrix(h.Rows, p.NY, func(dst, v []float64) { h.JacY(dst, x, y, v) })
 		}
 	}
@@ -177,7 +180,7 @@ func (l *lower) at(x []float64, wg, wf float64) *program {
 			pr.curve = func(dst, y, mu, v []float64) { h.HessYY(dst, x, y, mu, v) }
 		}
 		pr.jacobian = l.jacobian
-		if pr.jacobian == nil && l.quadratic && p.NY <= denseLimit && h.Rows*p.NY <= 4e6 {
+		if pr.jacobian == nil && l.quadratic && p.NY <= 1500 && h.Rows*p.NY <= keptLimit {
 			y := make([]float64, p.NY)
 			pr.project(y, y)
 			pr.jacobian = matrix(h.Rows, p.NY, func(dst, v []float64) { pr.jac(dst, y, v) })

@@ -25,10 +25,16 @@ func (m *measurement) uniqueness() {
 	case m.convex && m.modulus > 0:
 	case m.convex && m.geometry != nil && !singular:
 	case m.geometry == nil:
-		m.note("with %d lower variables curvature was not factorised: that y_g(x) is unique was not established", m.p.NY)
+		m.local("with %d lower variables curvature was not factorised, so it is not established that the lower solution is unique or that y is the optimistic one", m.p.NY)
 		m.c.Unique = false
+	case singular && !m.convex:
+		m.c.Unique = false
+		m.note("the lower Lagrangian has no positive curvature along some direction at the lower solution")
 	case singular:
 		best, worst := m.selection(m.x, m.pr, m.own, 1), m.selection(m.x, m.pr, m.own, -1)
+		if best == nil {
+			m.local("the lower level has directions without curvature, and the least f over its solutions could not be found")
+		}
 		apart := 0.0
 		for _, sel := range []*solution{best, worst} {
 			if sel == nil {
@@ -36,13 +42,10 @@ func (m *measurement) uniqueness() {
 			}
 			v := m.p.Upper.Value(m.x, sel.z)
 			apart = math.Max(apart, floats.Distance(sel.z, m.own.z, math.Inf(1)))
-			if v < lo {
+			if v <= lo {
 				lo, m.base = v, sel
 			}
 			hi = math.Max(hi, v)
-		}
-		if best != nil && m.base == m.own && floats.Distance(best.z, m.own.z, 2) > 0 {
-			m.base = best
 		}
 		m.c.Unique = apart <= 1e-6*(1+floats.Norm(m.own.z, math.Inf(1)))
 		if m.c.Unique {
@@ -64,7 +67,7 @@ func (m *measurement) uniqueness() {
 		}
 	}
 	m.c.UpperSpread = Interval{Number(lo), Number(hi)}
-	m.phi = &hyper{m: m, starts: []*solution{m.base}, optimistic: !m.c.Unique && singular}
+	m.phi = &hyper{m: m, starts: []*solution{m.base}, optimistic: m.convex && singular && !m.c.Unique}
 	for _, alt := range m.branches {
 		if alt != m.base {
 			m.phi.starts = append(m.phi.starts, alt)
