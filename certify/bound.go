@@ -9,24 +9,28 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
-// globalBound looks for a lower bound on f over all bilevel answers: the
-// family's own, and the high-point relaxation
+// globalBound looks for a lower bound on f over all bilevel answers: first the
+// high-point relaxation
 //
 //	min f(x, y)  over x in X, y in Y, h(x, y) <= 0,
 //
-// where it is convex, by weak duality (dual.go). The larger one is kept.
+// where it is convex, by weak duality (dual.go); then, where that is not
+// attained, the family's own, which is a claim that only answers found here can
+// disprove. The larger one is kept.
 func (m *measurement) globalBound() {
-	if b, ok := m.p.Oracle.(bilevel.Bounder); ok {
-		value, by, err := b.LowerBound()
-		if err != nil {
-			m.note("the family's own bound could not be computed: %v", err)
-		} else {
-			m.offer(value, by)
-		}
-	}
-	if m.known.JointlyConvex && !m.attained() {
+	if m.known.JointlyConvex {
 		m.highPoint()
 	}
+	b, ok := m.p.Oracle.(bilevel.Bounder)
+	if !ok || m.attained() {
+		return
+	}
+	value, by, err := b.LowerBound()
+	if err != nil {
+		m.note("the family's own bound could not be computed: %v", err)
+		return
+	}
+	m.offer(value, by+", the family's own bound")
 }
 
 // offer takes a bound unless an own bilevel answer disproves it.
@@ -36,7 +40,7 @@ func (m *measurement) offer(value float64, by string) {
 	switch {
 	case math.IsNaN(value) || math.IsInf(value, 0):
 		return
-	case value > phi+slack && float64(m.c.UpperFeasibility) == 0:
+	case value > phi+slack && float64(m.c.UpperFeasibility) <= 1e-12*(1+floats.Norm(m.x, 2)):
 		m.note("the bound %.10g (%s) is false: f is %.10g at the lower solution of this x", value, by, phi)
 		return
 	case m.c.Bound != nil && float64(m.c.Bound.Value) >= value:
