@@ -89,5 +89,5 @@ func (a *app) writeData(dir string, all []dataEntry) {
 		}
 		rows = append(rows, [2]string{e.Problem, text})
 	}
-	a.table(rows)
+	table(a.out, rows)
 }

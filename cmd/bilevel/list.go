@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -31,17 +30,41 @@ func settingsOf(fields []option.Field) []setting {
 	return all
 }
 
-// writeSettings prints settings as a table.
+// writeSettings prints settings: name, meaning, default and range.
 func writeSettings(w io.Writer, fields []option.Field) {
 	if len(fields) == 0 {
 		fmt.Fprintln(w, "  none")
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, f := range fields {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", f.Name, orDash(f.Default), orDash(strings.ReplaceAll(f.Range, "|", " | ")), f.Doc)
+	rows := make([][2]string, len(fields))
+	for i, f := range fields {
+		var limits []string
+		if f.Default != "" {
+			limits = append(limits, "default "+f.Default)
+		}
+		switch {
+		case strings.Contains(f.Range, "|"):
+			limits = append(limits, "one of "+strings.ReplaceAll(f.Range, "|", ", "))
+		case f.Range != "":
+			limits = append(limits, "in "+f.Range)
+		}
+		rows[i] = [2]string{f.Name, f.Doc}
+		if len(limits) > 0 {
+			rows[i][1] += " [" + strings.Join(limits, "; ") + "]"
+		}
 	}
-	t.Flush()
+	table(w, rows)
+}
+
+// table prints names with their texts wrapped beside them.
+func table(w io.Writer, rows [][2]string) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	for _, r := range rows {
+		wrap(w, width+4, r[1], "  "+r[0])
+	}
 }
 
 func orDash(s string) string {
@@ -155,20 +178,12 @@ func statusList() []statusEntry {
 	return all
 }
 
-func (a *app) table(rows [][2]string) {
-	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		fmt.Fprintf(t, "  %s\t%s\n", r[0], r[1])
-	}
-	t.Flush()
-}
-
 func (a *app) writeProblems() {
 	var rows [][2]string
 	for _, e := range catalog.List() {
 		rows = append(rows, [2]string{e.Name, e.Title})
 	}
-	a.table(rows)
+	table(a.out, rows)
 }
 
 func (a *app) writeMethods() {
@@ -176,7 +191,7 @@ func (a *app) writeMethods() {
 	for _, e := range method.Entries() {
 		rows = append(rows, [2]string{e.Name, e.Doc + " (" + e.Applies + ")"})
 	}
-	a.table(rows)
+	table(a.out, rows)
 }
 
 func (a *app) writeStatuses() {
@@ -184,7 +199,7 @@ func (a *app) writeStatuses() {
 	for _, s := range bilevel.Statuses() {
 		rows = append(rows, [2]string{s.String(), s.Sentence()})
 	}
-	a.table(rows)
+	table(a.out, rows)
 }
 
 func (a *app) json(v any) error { return run.WriteJSON(a.out, v) }

@@ -324,12 +324,12 @@ func settingsHelp(args []string) string {
 			methodName = args[i+1]
 		}
 		if fields, err := catalog.Settings(arg); err == nil {
-			fmt.Fprintf(&b, "\nSettings of %s (name, default, range, meaning):\n", arg)
+			fmt.Fprintf(&b, "\nSettings of %s:\n", arg)
 			writeSettings(&b, fields)
 		}
 	}
 	if m, err := method.Lookup(methodName); err == nil {
-		fmt.Fprintf(&b, "\nSettings of method %s (name, default, range, meaning):\n", methodName)
+		fmt.Fprintf(&b, "\nSettings of method %s:\n", methodName)
 		writeSettings(&b, option.Fields(m))
 	}
 	return b.String()
