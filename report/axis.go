@@ -63,11 +63,21 @@ type tick struct {
 
 // ticks are at most about n round places.
 func (a axis) ticks(n int) []tick {
-	var ticks []tick
 	step := nice((a.hi - a.lo) / float64(n))
 	if a.log {
 		step = math.Max(1, math.Ceil((a.hi-a.lo)/float64(n)))
 	}
+	return a.multiples(step, n)
+}
+
+// wholeTicks are ticks at whole numbers: iterations have no fractions.
+func (a axis) wholeTicks(n int) []tick {
+	return a.multiples(math.Max(1, nice((a.hi-a.lo)/float64(n))), n)
+}
+
+// multiples are the places of the multiples of step.
+func (a axis) multiples(step float64, n int) []tick {
+	var ticks []tick
 	for k := math.Ceil(a.lo / step); k*step <= a.hi && len(ticks) <= 2*n; k++ {
 		v := k * step
 		label := short(v, step)

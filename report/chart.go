@@ -64,12 +64,13 @@ type figure struct {
 	id, title, xLabel string
 	log               bool
 	series            []series
-	marks             []mark // At is an x value
+	span              []float64 // x values that the chart covers beside those of its series
+	marks             []mark    // At is an x value within the span
 }
 
 // draw returns the chart, or nil when no series has a value that can be drawn.
 func (f figure) draw() *chart {
-	var xs, ys [][]float64
+	xs, ys := [][]float64{f.span}, [][]float64{}
 	for _, s := range f.series {
 		ys = append(ys, s.Y)
 		xs = append(xs, s.X)
@@ -86,7 +87,7 @@ func (f figure) draw() *chart {
 		LabelX: left - 6, LabelY: chartHeight - bottom + 14, XLabel: f.xLabel, Legend: len(f.series) > 1}
 	px := func(v float64) float64 { return left + x.at(v)*(chartWidth-left-right) }
 	py := func(v float64) float64 { return chartHeight - bottom - y.at(v)*(chartHeight-top-bottom) }
-	for _, t := range x.ticks(5) {
+	for _, t := range x.wholeTicks(5) {
 		c.XTicks = append(c.XTicks, mark{round(left + t.At*(chartWidth-left-right)), t.Label})
 	}
 	for _, t := range y.ticks(5) {
@@ -118,8 +119,11 @@ func (f figure) draw() *chart {
 			}
 		}
 		c.Lines = append(c.Lines, l)
-		n := len(drawn.X) - 1
-		words = append(words, fmt.Sprintf("%sfrom %s to %s", prefix(s.Name), number(drawn.Y[0]), number(drawn.Y[n])))
+		text := number(drawn.Y[0])
+		if n := len(drawn.X) - 1; n > 0 {
+			text = fmt.Sprintf("from %s to %s", text, number(drawn.Y[n]))
+		}
+		words = append(words, prefix(s.Name)+text)
 	}
 	if len(words) == 0 {
 		return nil

@@ -55,8 +55,12 @@ func wide(all []series) bool {
 func charts(rows []run.Row) (all []*chart, phases, silent string) {
 	marks, names := phaseMarks(rows)
 	var missing []string
+	var span []float64 // one for all charts, so that they can be compared
+	if len(rows) > 0 {
+		span = []float64{float64(rows[0].Iteration), float64(rows[len(rows)-1].Iteration)}
+	}
 	add := func(f figure, title string) {
-		f.xLabel, f.marks = "iteration", marks
+		f.xLabel, f.marks, f.span = "iteration", marks, span
 		if c := f.draw(); c != nil {
 			all = append(all, c)
 			return
@@ -103,7 +107,7 @@ func phaseMarks(rows []run.Row) (marks []mark, names []string) {
 		if r.Phase == last || r.Phase == "" {
 			continue
 		}
-		if i > 0 || last != "" {
+		if i > 0 {
 			marks = append(marks, mark{float64(r.Iteration), r.Phase})
 			names = append(names, fmt.Sprintf("iteration %d, %s", r.Iteration, r.Phase))
 		}
