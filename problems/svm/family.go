@@ -62,12 +62,13 @@ func (f Family) Open(r problems.Request) (*problems.Instance, error) {
 		Doc:   docs[o.Formulation],
 		Source: fmt.Sprintf("%s. Split: seed %d, %s; +1 is the class %q. Formulations: arXiv 2406.10148, arXiv 2507.20400, arXiv 2302.01970",
 			t.text, r.Seed, o.Splits, t.positive),
-		Problem:   p,
-		Published: published(o.Formulation),
-		Metrics:   t.metrics,
-		Files:     t.files,
-		Compare:   t.compare,
-		Options:   map[string]string{},
+		Problem:     p,
+		Published:   published(o.Formulation),
+		Recommended: recommended(o.Formulation),
+		Metrics:     t.metrics,
+		Files:       t.files,
+		Compare:     t.compare,
+		Options:     map[string]string{},
 	}
 	for _, field := range option.Fields(o) {
 		in.Options[field.Name] = field.Value

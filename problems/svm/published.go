@@ -38,3 +38,25 @@ func published(formulation string) map[string]map[string]string {
 	}
 	return nil
 }
+
+// recommended are settings for corrected mode where a method's own defaults would
+// not do. The hyper-objective of the slack-free formulation has kinks at which
+// descent on it stalls, and its global optimum is that of the relaxation without
+// the lower objective: penalty methods get near it with a small penalty, of
+// which F_gamma is a smooth upper neighbour of that relaxation, and need not
+// make it large.
+func recommended(formulation string) map[string]map[string]string {
+	switch formulation {
+	case "slack-free":
+		return map[string]map[string]string{
+			"blocc":     {"gamma": "0.01", "max_iterations": "100"},
+			"lv-hba":    {"c": "0.1", "max_iterations": "40"},
+			"bic-gaffa": {"c": "1000", "max_iterations": "500"},
+			"pbgd-free": {"gamma": "15", "beta": "0.005", "eta": "0.005", "inner": "20", "dual_steps": "20", "dual_step": "0.001",
+				"inner_tol": "1e-8", "max_iterations": "50"},
+		}
+	case "log-weight":
+		return map[string]map[string]string{"gam": {"max_iterations": "200"}}
+	}
+	return nil
+}
