@@ -13,7 +13,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
@@ -69,8 +71,8 @@ func (s *scalar) UnmarshalYAML(data []byte) error {
 		return errors.New("a value is missing")
 	case string:
 		*s = scalar(v)
-	case map[string]any, []any:
-		return errors.New("a setting is a number, a word or true/false, not a list or a map")
+	case map[string]any:
+		return errors.New("a setting is a number, a word or true/false, not a map")
 	default:
 		*s = scalar(bytes.TrimSpace(data))
 	}
@@ -100,6 +102,9 @@ func ReadConfig(path string) (Config, error) {
 
 // ParseConfig is ReadConfig on the contents of the file called path.
 func ParseConfig(path string, data []byte) (Config, error) {
+	if err := flat(path, data); err != nil {
+		return Config{}, err
+	}
 	var c Config
 	err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict())
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -110,6 +115,35 @@ func ParseConfig(path string, data []byte) (Config, error) {
 	}
 	c.path, c.lines = path, keyLines(data)
 	return c, nil
+}
+
+// flat refuses what no configuration needs and what lets a small file ask for
+// all memory or stack: references, tags, lists and maps within maps of settings.
+func flat(path string, data []byte) error {
+	depth := 0
+	for _, t := range lexer.Tokenize(string(data)) {
+		found := ""
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.MergeKeyType:
+			found = "a reference"
+		case token.TagType:
+			found = "a tag"
+		case token.SequenceStartType, token.SequenceEntryType:
+			found = "a list"
+		case token.MappingKeyType:
+			found = "an explicit key"
+		case token.MappingStartType:
+			if depth++; depth > 2 {
+				found = "a map within a map of settings"
+			}
+		case token.MappingEndType:
+			depth--
+		}
+		if found != "" {
+			return &bilevel.SettingError{Field: fmt.Sprintf("%s:%d", path, t.Position.Line), Value: found, Allowed: "keys with plain values; a setting is a number, a word or true/false"}
+		}
+	}
+	return nil
 }
 
 // keyLines finds the lines of the keys of a YAML file, a setting's under its own

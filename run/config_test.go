@@ -37,7 +37,14 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown key, suggestion", "problem: svm\nmax_iteration: 3\n", `did you mean "max_iterations"?`},
 		{"word for a number", "problem: svm\nmethod: auto\nmax_iterations: many\n", "c.yaml:3"},
 		{"bad duration", "problem: svm\ntime_limit: soon\n", "c.yaml"},
-		{"list for a setting", "problem: svm\nmethod_settings:\n  gamma: [1, 2]\n", "not a list"},
+		{"list for a setting", "problem: svm\nmethod_settings:\n  gamma: [1, 2]\n", "c.yaml:3 = a list"},
+		{"map for a setting", "problem: svm\nmethod_settings:\n  gamma:\n    a: 1\n", "not a map"},
+		{"references", "problem: svm\nmethod_settings:\n  a: &a [x, x]\n  b: [*a, *a]\n", "c.yaml:3 = a reference"},
+		{"deep lists", "problem: " + strings.Repeat("[", 100000) + "\n", "c.yaml:1 = a list"},
+		{"deep entries", strings.Repeat("- ", 100000) + "\n", "c.yaml:1 = a list"},
+		{"deep maps", "problem: " + strings.Repeat("{a: ", 100000) + "\n", "a map within"},
+		{"deep keys", strings.Repeat("? ", 100000) + "\n", "explicit key"},
+		{"tag", "problem: !!str svm\n", "a tag"},
 		{"not YAML", "problem: [svm\n", "c.yaml:1"},
 		{"binary", "\x00\x01\x02\xff\xfe", "c.yaml"},
 		{"a list", "- a\n- b\n", "c.yaml:1"},
@@ -81,7 +88,7 @@ func TestConfigValuesAreLocated(t *testing.T) {
 
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte("problem: svm\nmethod: auto\nmethod_settings: {gamma: 1e-3}\n"))
-	f.Add([]byte("problem: &a svm\nmethod: *a\n"))
+	f.Add([]byte("problem: svm\nmethod_settings:\n  gamma: 3\n"))
 	f.Add([]byte("time_limit: 3s\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := ParseConfig("c.yaml", data)
