@@ -64,6 +64,8 @@ type experiment struct {
 // experiments lists what can be repeated, in the order of lists.
 var experiments = []experiment{
 	{"toys", "closed-form toys of BLOCC, LV-HBA and PBGD-Free: published runs and tables", toys},
+	{"blocc-table2", "table 2 of the BLOCC paper: SVM on diabetes and fourclass, BLOCC, LV-HBA and GAM, 50 splits", bloccTable2(50)},
+	{"pbgdfree-svm", "the SVM experiment of the PBGD-Free paper: diabetes, five methods, 3 splits", pbgdFreeSVM(3)},
 }
 
 // List lists the experiments.
