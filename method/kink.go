@@ -57,10 +57,11 @@ type sampler struct {
 	x      []float64
 	prob   lower.Problem
 	solver lower.APG
+	stop   func() bool
 }
 
 func newSampler(e *bilevel.Env) *sampler {
-	return &sampler{rng: e.Rand("kink"), radius: e.Scalar("kink.radius", 0), cycles: e.Scalar("kink.cycles", 0)}
+	return &sampler{stop: e.Stopped, rng: e.Rand("kink"), radius: e.Scalar("kink.radius", 0), cycles: e.Scalar("kink.cycles", 0)}
 }
 
 // prepare makes the storage.
@@ -136,7 +137,7 @@ func (s *spg) sample() (still, done bool, err error) {
 	for i := range k.l {
 		k.l[i] = 1 / float64(len(k.l))
 	}
-	if _, err := k.solver.Solve(&k.prob, k.l, nil, 1e-3*s.e.Settings.Tolerance, s.e.Stopped); err != nil {
+	if _, err := k.solver.Solve(&k.prob, k.l, nil, 1e-3*s.e.Settings.Tolerance, k.stop); err != nil {
 		return false, false, err
 	}
 	k.direction(s.e.Dense().X, k.l)

@@ -26,6 +26,7 @@ type proxLevel struct {
 	held           bool
 	prob           lower.Problem
 	solver         lower.Solver
+	stop           func() bool
 	x, y, z        []float64
 	h, l, t, u     []float64 // values of h, multipliers, scratch of both lengths
 }
@@ -37,7 +38,7 @@ const proxTol = 1e-13
 
 func newProxLevel(e *bilevel.Env, gamma1, gamma2, r float64, held bool) *proxLevel {
 	p := e.Dense()
-	q := &proxLevel{p: p, e: e, gamma1: gamma1, gamma2: gamma2, r: r, held: held, t: make([]float64, p.NY)}
+	q := &proxLevel{p: p, e: e, gamma1: gamma1, gamma2: gamma2, r: r, held: held, stop: e.Stopped, t: make([]float64, p.NY)}
 	if h := p.Coupling; h != nil {
 		q.h, q.l, q.u = make([]float64, h.Rows), make([]float64, h.Rows), make([]float64, h.Rows)
 	}
@@ -128,7 +129,7 @@ func (q *proxLevel) solve(x, y, z, theta vec.Vector) (float64, error) {
 	}
 	s := []float64(theta.(vec.Dense))
 	q.e.Counts().LowerSolves++
-	info, err := q.solver.Solve(&q.prob, s, nil, proxTol, q.e.Stopped)
+	info, err := q.solver.Solve(&q.prob, s, nil, proxTol, q.stop)
 	q.e.Counts().Inner += int64(info.Iterations)
 	if err != nil {
 		return 0, err

@@ -13,7 +13,7 @@ package method
 //
 // Where the decrease that t promises is below the accuracy of phi (valueAccuracy
 // relative), values decide nothing, and phi(x+) is replaced by the trapezoidal
-// rule  phi(x) + t <grad phi(x) + grad phi(x + t d), d>/2. Assumptions: X convex, phi continuously
+// rule  phi(x) + t <grad phi(x) + (grad phi(x + t d) - grad phi(x))/2, d>. Assumptions: X convex, phi continuously
 // differentiable. Failure mode: at a kink of phi no step is found, and the
 // method says that it is stalled. Source: Birgin, Martínez and Raydan, SIAM J.
 // Optim. 10 (2000) 1196-1211, algorithm SPG2.
@@ -56,8 +56,9 @@ type spg struct {
 	x, g      vec.Vector // the iterate and its gradient
 	d, x1, g1 vec.Vector // direction, trial and its gradient
 	w         vec.Vector
-	memory    [spgMemory]*float64 // the last values of phi
+	memory    [spgMemory]*float64 // the last values of phi less that at x: small changes of phi stay exact
 	count     *float64            // how many were stored; 0 before the first step
+	at        *float64            // phi(x)
 	lambda    *float64
 	kink      *sampler // nil away from []float64 and in many variables
 
@@ -74,27 +75,30 @@ func newSPG(e *bilevel.Env, x vec.Vector, objective spgObjective) *spg {
 // newSPGOn is newSPG on the set with the given projection.
 func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective spgObjective) *spg {
 	s := &spg{e: e, project: project, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
-		count: e.Scalar("spg.count", 0), lambda: e.Scalar("spg.lambda", 0)}
+		count: e.Scalar("spg.count", 0), at: e.Scalar("spg.phi", 0), lambda: e.Scalar("spg.lambda", 0)}
 	if e.Dense() != nil && x.Len() <= kinkVariables {
 		s.kink = newSampler(e)
 	}
 	for i := range s.memory {
-		s.memory[i] = e.Scalar(fmt.Sprintf("spg.phi%d", i), 0)
+		s.memory[i] = e.Scalar(fmt.Sprintf("spg.rise%d", i), 0)
 	}
 	if *s.count > 0 {
-		s.phi, s.stationarity = *s.last(), s.projected(s.x, s.g)
+		s.phi, s.stationarity = *s.at, s.projected(s.x, s.g)
 	}
 	return s
 }
 
-// restart forgets the history: the objective has changed, or x was moved.
+// restart forgets the values so far: the objective has changed, or x was moved.
 func (s *spg) restart() { *s.count = 0 }
 
-func (s *spg) last() *float64 { return s.memory[int(*s.count-1)%spgMemory] }
-
-func (s *spg) remember(phi, stationarity float64) {
+// remember records that phi has changed by change to phi.
+func (s *spg) remember(phi, change, stationarity float64) {
+	for _, m := range s.memory {
+		*m -= change
+	}
+	*s.memory[int(*s.count)%spgMemory] = 0
 	*s.count++
-	*s.last() = phi
+	*s.at = phi
 	s.phi, s.stationarity = phi, stationarity
 }
 
@@ -120,10 +124,12 @@ func (s *spg) begin() error {
 	if err := s.objective.grad(s.g, s.x); err != nil {
 		return err
 	}
-	s.remember(phi, s.projected(s.x, s.g))
-	*s.lambda = 1
-	if s.stationarity > 0 {
-		*s.lambda = clipSpectral(1 / s.stationarity)
+	s.remember(phi, 0, s.projected(s.x, s.g))
+	if *s.lambda == 0 {
+		*s.lambda = 1
+		if s.stationarity > 0 {
+			*s.lambda = clipSpectral(1 / s.stationarity)
+		}
 	}
 	return nil
 }
@@ -142,11 +148,12 @@ func (s *spg) step() (stalled bool, err error) {
 	s.d.Add(-*s.lambda, s.g)
 	s.project(s.d)
 	s.d.Add(-1, s.x)
-	slope := s.g.Dot(s.d)
+	// Exactly <g, d> <= -|d|²/lambda; g normal to a face of X makes <g, d> all rounding.
+	slope := math.Min(s.g.Dot(s.d), -s.d.Dot(s.d) / *s.lambda)
 	if !(slope < 0) {
 		return s.stationarity > 0, nil
 	}
-	bound := math.Inf(-1)
+	bound := 0.0 // the largest of the last values, less phi(x)
 	for i := range min(int(*s.count), spgMemory) {
 		bound = math.Max(bound, *s.memory[i])
 	}
@@ -166,23 +173,26 @@ func (s *spg) step() (stalled bool, err error) {
 			}
 			phi = math.Inf(1)
 		}
-		undecided := -t*slope <= noise && math.Abs(phi-s.phi) <= noise
+		change := phi - s.phi
+		undecided := -t*slope <= noise && math.Abs(change) <= noise
 		if undecided {
 			if err := s.objective.grad(s.g1, s.x1); err != nil {
 				return false, err
 			}
-			phi = s.phi + t*(slope+s.g1.Dot(s.d))/2
+			s.w.Copy(s.g1)
+			s.w.Add(-1, s.g)
+			change = t * (slope + s.w.Dot(s.d)/2)
 		}
-		if phi <= bound+spgArmijo*t*slope {
+		if change <= bound+spgArmijo*t*slope {
 			if !undecided {
 				if err := s.objective.grad(s.g1, s.x1); err != nil {
 					return false, err
 				}
 			}
-			s.accept(t, phi)
+			s.accept(t, phi, change)
 			return false, nil
 		}
-		next := -t * t * slope / (2 * (phi - s.phi - t*slope))
+		next := -t * t * slope / (2 * (change - t*slope))
 		if !(next >= 0.1*t && next <= 0.9*t) {
 			next = t / 2
 		}
@@ -193,13 +203,13 @@ func (s *spg) step() (stalled bool, err error) {
 }
 
 // accept moves to the trial x1 = x + t d and chooses the next lambda.
-func (s *spg) accept(t, phi float64) {
+func (s *spg) accept(t, phi, change float64) {
 	s.w.Copy(s.g1)
 	s.w.Add(-1, s.g)
 	ss, su := t*t*s.d.Dot(s.d), t*s.d.Dot(s.w)
 	s.x.Copy(s.x1)
 	s.g.Copy(s.g1)
-	s.remember(phi, s.projected(s.x, s.g))
+	s.remember(phi, change, s.projected(s.x, s.g))
 	s.moved = math.Sqrt(ss)
 	if su > 0 {
 		*s.lambda = clipSpectral(ss / su)
@@ -268,7 +278,7 @@ func (s *spg) leaveKink() (done bool, err error) {
 	case err != nil:
 		return false, err
 	case done:
-		s.e.Note("phi has a kink at x: the stationarity %.1e is the distance of 0 from the convex hull of hypergradients within %.0e of x", s.stationarity, *s.kink.radius)
+		s.e.Note("gradient steps are stuck at x, as at a kink of phi: the stationarity %.1e is the distance of 0 from the convex hull of hypergradients within %.0e of x", s.stationarity, *s.kink.radius)
 	case still && *s.kink.radius < kinkSmallest/2:
 		return false, s.stuckError("phi")
 	}

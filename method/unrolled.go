@@ -52,6 +52,10 @@ type Unrolled struct {
 // unrolledTol is the residual of the inner loop where its length is not fixed.
 const unrolledTol = 1e-11
 
+// pathStorage is the number of components that the path begins with where its
+// length is not fixed.
+const pathStorage = 1 << 20
+
 // Name is "unrolled".
 func (m *Unrolled) Name() string { return "unrolled" }
 
@@ -64,7 +68,7 @@ type unrolled struct {
 	deriv       set.Differentiable // nil: Y is the whole space
 	x, y        vec.Vector
 	start       vec.Vector
-	path        []vec.Vector // y_0 .. y_K
+	path        []vec.Vector // begins with y_0 .. y_K
 	betas       []float64    // the step taken from each
 	steps       int          // K of the last forward pass
 	beta        float64
@@ -110,8 +114,10 @@ func (m *Unrolled) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		it.beta = 0.01
 	}
 	if o.Inner == 0 {
+		it.keep(min(max(pathStorage/it.y.Len(), 64), 1024))
 		it.spg = newSPG(e, it.x, it)
 	} else {
+		it.keep(o.Inner)
 		it.outer = newMover(e, "x", e.ProjectX, ruleOf(o.Rule), o.Eta, it.x)
 	}
 	return it, nil
@@ -215,11 +221,14 @@ func (it *unrolled) forward(x, from vec.Vector) (residual float64) {
 	return residual
 }
 
-// keep returns path[k], which it makes when the path was never as long.
+// keep returns path[k]. A path that is too short doubles, so that a run whose K
+// varies soon allocates no more.
 func (it *unrolled) keep(k int) vec.Vector {
-	if k == len(it.path) {
-		it.path = append(it.path, it.y.New())
-		it.betas = append(it.betas, 0)
+	if k >= len(it.path) {
+		for range max(k+1, 2*len(it.path)) - len(it.path) {
+			it.path = append(it.path, it.y.New())
+			it.betas = append(it.betas, 0)
+		}
 	}
 	return it.path[k]
 }
