@@ -174,30 +174,6 @@ func (o *relaxed) LowerBound() (float64, string, error) {
 	return b.Lower, "high-point relaxation (convex)", err
 }
 
-// slackProjector is the oracle of the published code of LV-HBA: its projection,
-// without a floor on C, and its mini-batches.
-type slackProjector struct {
-	*slackRows
-	joint *margin.JointProjection
-	d     int
-}
-
-func newSlackProjector(rows *slackRows, d int) *slackProjector {
-	return &slackProjector{slackRows: rows, d: d}
-}
-
-// ProjectJoint projects (C, w, b, xi) on the margins and xi <= C.
-func (o *slackProjector) ProjectJoint(x, y []float64) error {
-	if o.joint == nil {
-		var err error
-		if o.joint, err = margin.NewJointProjection(o.all, math.Inf(-1)); err != nil {
-			return levelError(err)
-		}
-	}
-	_, err := o.joint.Project(y[:o.d], y[o.d:], x)
-	return levelError(err)
-}
-
 // halved is the oracle of bloccCode, whose f holds -weight/4 |y|^2: f/gamma + g is
 // then kappa times the plain penalised problem with gamma kappa for gamma,
 // kappa = 1 - weight/(2 gamma), and so are its multipliers.

@@ -82,6 +82,60 @@ func TestOraclesSolveTheLowerLevel(t *testing.T) {
 	}
 }
 
+// The paper form has a free bias and slacks: its lower solution, checked from the
+// problem's functions alone, with the bound xi >= 0.
+func TestSlackLowerLevel(t *testing.T) {
+	for _, f := range []string{"slack", "normalised-slack"} {
+		p := openBuiltIn(t, "formulation="+f).Problem
+		d := p.NY - p.NX
+		rng := rand.New(rand.NewPCG(15, 16))
+		for range 3 {
+			x, y, mu := anX(p, rng), slices.Clone(p.Y0), make([]float64, p.Coupling.Rows)
+			if f == "slack" {
+				if _, err := p.Oracle.(bilevel.LowerSolver).SolveLower(10, x, y, mu); err != nil {
+					t.Fatal(err)
+				}
+				if r := kkt(p, 10, x, y, mu); r > 1e-8 {
+					t.Errorf("penalised: residual %.2g", r)
+				}
+			}
+			if _, err := p.Oracle.(bilevel.LowerSolver).SolveLower(math.Inf(1), x, y, mu); err != nil {
+				t.Fatal(err)
+			}
+			if r := kkt(p, math.Inf(1), x, y, mu); r > 1e-8 {
+				t.Errorf("%s: residual %.2g", f, r)
+			}
+			if floats.Min(y[d:]) < 0 || floats.Norm(y[:d-1], 2) < 1e-3 {
+				t.Errorf("%s: least slack %g, |w| = %g", f, floats.Min(y[d:]), floats.Norm(y[:d-1], 2))
+			}
+		}
+	}
+}
+
+// With and without slacks the relaxation is the same problem, and both have a
+// lower solution among its answers.
+func TestSlackRelaxation(t *testing.T) {
+	p, q := openBuiltIn(t, "formulation=slack").Problem, openBuiltIn(t, "").Problem
+	x, y := slices.Clone(p.X0), slices.Clone(p.Y0)
+	if err := p.Oracle.(bilevel.Relaxer).SolveRelaxation(x, y); err != nil {
+		t.Fatal(err)
+	}
+	xq, yq := slices.Clone(q.X0), slices.Clone(q.Y0)
+	if err := q.Oracle.(bilevel.Relaxer).SolveRelaxation(xq, yq); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := p.Upper.Value(x, y), q.Upper.Value(xq, yq); math.Abs(a-b) > 1e-8*b {
+		t.Errorf("f = %.9g with slacks, %.9g without", a, b)
+	}
+	yg, mu := make([]float64, p.NY), make([]float64, p.Coupling.Rows)
+	if _, err := p.Oracle.(bilevel.LowerSolver).SolveLower(math.Inf(1), x, yg, mu); err != nil {
+		t.Fatal(err)
+	}
+	if gap := p.Lower.Value(x, y) - p.Lower.Value(x, yg); math.Abs(gap) > 1e-8*p.Lower.Value(x, y) {
+		t.Errorf("the relaxation's y is not a lower solution: gap %.3g of %.3g", gap, p.Lower.Value(x, y))
+	}
+}
+
 func TestHalvedWeightNeedsEnoughPenalty(t *testing.T) {
 	p := openBuiltIn(t, "formulation=blocc-code penalty=12").Problem
 	var level *bilevel.LevelError

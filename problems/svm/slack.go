@@ -27,16 +27,23 @@ func (t *task) slack() (*bilevel.Problem, error) {
 	}
 	d := t.d
 	loss := newMarginLoss(t.validation, exponential, 1)
-	return &bilevel.Problem{
+	p := &bilevel.Problem{
 		NX: t.n(), NY: d + t.n(), X: x, Y: y,
 		Upper: plusHalfSquare(
 			func(y []float64) float64 { return loss.value(y[:d]) },
 			func(dst, y []float64) { loss.grad(dst[:d], y[:d]); clear(dst[d:]) },
 			func(dst, y, v []float64) { loss.hess(dst[:d], y[:d], v[:d]); clear(dst[d:]) }),
-		Lower:     halfSquare(d-1, d+t.n()),
+		Lower:     halfSquare(d - 1),
 		Coupling:  newSlackRows(t.train, 0).coupling(),
 		Structure: bilevel.Structure{LowerConvex: true, LowerQuadratic: true, JointlyConvex: true},
-	}, nil
+	}
+	exact, err := newSlackOracle(t, p, true)
+	if err != nil {
+		return nil, err
+	}
+	relaxation, err := newRelaxed(t)
+	p.Oracle = &relaxedSlack{exact, relaxation, p.Upper.Value}
+	return p, err
 }
 
 // batchSize is that of the published SVM code of LV-HBA.
@@ -52,16 +59,18 @@ func (t *task) normalisedSlack() (*bilevel.Problem, error) {
 	d := t.d
 	loss := newNormalisedLoss(t.validation)
 	rows := newSlackRows(t.train, max(1, t.n()/batchSize))
-	return &bilevel.Problem{
+	p := &bilevel.Problem{
 		NX: t.n(), NY: d + t.n(),
 		Upper: plusHalfSquare(
 			func(y []float64) float64 { return loss.value(y[:d]) },
 			func(dst, y []float64) { loss.grad(dst[:d], y[:d]); clear(dst[d:]) }, nil),
-		Lower:     halfSquare(d, d+t.n()),
+		Lower:     halfSquare(d),
 		Coupling:  rows.coupling(),
 		Structure: bilevel.Structure{LowerConvex: true, LowerQuadratic: true},
-		Oracle:    newSlackProjector(rows, d),
-	}, nil
+	}
+	exact, err := newSlackOracle(t, p, false)
+	p.Oracle = &publishedSlack{slackOracle: exact, slackRows: rows}
+	return p, err
 }
 
 // slackRows are the 2n constraints 1 - xi_i - row_i.(w, b) <= 0 and

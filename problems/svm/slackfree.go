@@ -34,7 +34,7 @@ func (t *task) slackFree() (*bilevel.Problem, error) {
 	return &bilevel.Problem{
 		NX: t.n(), NY: t.d, X: x,
 		Upper:    plusHalfSquare(loss.value, loss.grad, loss.hess),
-		Lower:    halfSquare(t.d, t.d),
+		Lower:    halfSquare(t.d),
 		Coupling: t.margins(),
 		Structure: bilevel.Structure{LowerConvex: true, LowerModulus: 1, LowerQuadratic: true,
 			JointlyConvex: true},
@@ -146,12 +146,12 @@ func onlyY(value func(y []float64) float64, grad func(dst, y []float64), hess fu
 	}
 }
 
-// halfSquare is half the squared norm of the first k of n components of y.
-func halfSquare(k, n int) bilevel.Objective {
+// halfSquare is half the squared norm of the first k components of y.
+func halfSquare(k int) bilevel.Objective {
 	return onlyY(
 		func(y []float64) float64 { return floats.Dot(y[:k], y[:k]) / 2 },
-		func(dst, y []float64) { copy(dst[:k], y); clear(dst[k:n]) },
-		func(dst, _, v []float64) { copy(dst[:k], v); clear(dst[k:n]) },
+		func(dst, y []float64) { copy(dst[:k], y); clear(dst[k:]) },
+		func(dst, _, v []float64) { copy(dst[:k], v); clear(dst[k:]) },
 	)
 }
 
