@@ -60,6 +60,7 @@ func (m *measurement) highPoint() {
 		m.note("the high-point relaxation could not be solved (residual %.3g)", sol.residual())
 		return
 	}
+	m.relaxed = sol.z[:p.NX]
 	radius, by := 100*(1+floats.Norm(sol.z, 2)), "high-point relaxation (convex)"
 	lo, hi, bounded := pr.extent()
 	if bounded {

@@ -78,6 +78,8 @@ type measurement struct {
 	scale    float64     // of stationarity: max(1, |grad_x f|, |implicit|)
 	phi      *hyper
 
+	relaxed []float64 // x of the convex high-point relaxation's solution, or nil
+
 	findings []finding
 }
 

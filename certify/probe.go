@@ -55,6 +55,7 @@ func (m *measurement) probe() {
 	}
 	tol := m.s.Tolerances.Stationarity * m.scale
 	minSlope, mismatch, decrease := math.Inf(1), 0.0, 0.0
+	solved := false // phi is finite next to x along some direction
 	kink := false
 	var descent fall
 	hg.Directions = 0
@@ -76,6 +77,7 @@ func (m *measurement) probe() {
 				continue
 			}
 			minSlope = math.Min(minSlope, slope)
+			solved = solved || !math.IsInf(slope, 1)
 			for i, c := range s.change {
 				if math.IsNaN(c) {
 					continue // not solved there
@@ -121,6 +123,10 @@ func (m *measurement) probe() {
 		kink = true
 	}
 	hg.Differentiable = hg.Differentiable && !kink
+	if hg.Directions > 0 && !solved && !m.attained() {
+		m.suspect("the lower level has no solution next to x along any of the %d directions probed, so nothing is known of the upper objective there", hg.Directions)
+		return
+	}
 	m.judgeStationarity(minSlope, descent, tol, noise)
 }
 
@@ -151,8 +157,9 @@ func (m *measurement) judgeStationarity(minSlope float64, descent fall, tol, noi
 	}
 }
 
-// directions are unit vectors: the projected descent direction, the coordinates
-// in up to four dimensions, and seeded random ones.
+// directions are unit vectors: the way to the solution of the convex relaxation
+// (the lower level is feasible all along it), the projected descent direction,
+// the coordinates in up to four dimensions, and seeded random ones.
 func (m *measurement) directions() [][]float64 {
 	n := m.p.NX
 	var ds [][]float64
@@ -173,6 +180,11 @@ func (m *measurement) directions() [][]float64 {
 		return ds
 	}
 	g := make([]float64, n)
+	if m.relaxed != nil && floats.Distance(m.relaxed, m.x, 2) > 1e-6*(1+floats.Norm(m.x, 2)) {
+		floats.SubTo(g, m.relaxed, m.x)
+		add(g)
+		g = make([]float64, n)
+	}
 	floats.SubTo(g, m.x, m.c.Hypergradient.Gradient)
 	if m.p.X != nil {
 		m.p.X.Project(g, g)

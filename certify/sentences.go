@@ -67,7 +67,7 @@ func (c *Certificate) feasibilityRow(name string, v Number, yes, what string) Ro
 	case !v.Known():
 		return Row{name, figure(v), notMeasured}
 	case float64(v) <= c.tolerances().Feasibility:
-		return Row{name, figure(v), strings.ToUpper(yes[:1]) + yes[1:] + ", to rounding or near it."}
+		return Row{name, figure(v), "Yes: " + yes + ", to rounding or near it."}
 	}
 	return Row{name, figure(v), strings.ToUpper(what[:1]) + what[1:] + "."}
 }
@@ -136,7 +136,7 @@ func (c *Certificate) slopeRow() Row {
 	case h.Directions == 0:
 		row.Value, row.Sentence = "not measured", "No direction within X was probed."
 	case math.IsInf(float64(h.Slope), 1):
-		row.Sentence = "Along every direction probed the lower level has no solution next to x."
+		row.Value, row.Sentence = "none", "Along every direction probed the lower level has no solution next to x, so there is no slope to measure."
 	default:
 		row.Sentence = fmt.Sprintf("Smallest one-sided slope of the upper objective along %d feasible directions, by solving the lower level again; the largest decrease seen was %s.", h.Directions, figure(h.Decrease))
 	}
