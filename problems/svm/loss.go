@@ -25,17 +25,13 @@ func signed(d *Data, s []float64, ids []int) blas64.General {
 
 func vector(v []float64) blas64.Vector { return blas64.Vector{N: len(v), Inc: 1, Data: v} }
 
-// mul sets dst to r y, mulT to r' u, and addMulT adds alpha r' u.
+// mul sets dst to r y, and mulT to r' u.
 func mul(dst []float64, r blas64.General, y []float64) {
 	blas64.Gemv(blas.NoTrans, 1, r, vector(y), 0, vector(dst))
 }
 
 func mulT(dst []float64, r blas64.General, u []float64) {
 	blas64.Gemv(blas.Trans, 1, r, vector(u), 0, vector(dst))
-}
-
-func addMulT(dst []float64, alpha float64, r blas64.General, u []float64) {
-	blas64.Gemv(blas.Trans, alpha, r, vector(u), 1, vector(dst))
 }
 
 // shape is a scalar loss of one margin with its first two derivatives.
