@@ -36,8 +36,9 @@ import (
 // Assumptions: g and h convex in y, smooth.
 //
 // Failure modes: first-order progress is slow; c_k, or c_max, leaves a distance
-// O(1/c) of x to a stationary point of phi; without strong convexity of g the
-// gap function is flat in z.
+// O(1/c) of x to a stationary point of phi; nothing keeps x where the lower level
+// has a solution, and the run then ends as lower level infeasible; without
+// strong convexity of g the gap function is flat in z.
 //
 // Stationarity is |(x+ - x, y+ - y)| / alpha, times c_k for the gradient of
 // f + c_k G; PenalisedY is y, and in faithful mode so is Y.
@@ -60,7 +61,8 @@ type BiCGAFFA struct {
 // Name is "bic-gaffa".
 func (m *BiCGAFFA) Name() string { return "bic-gaffa" }
 
-// Defaults are 10,000 iterations and tolerance 1e-4 on the gradient of f + c G.
+// Defaults are 10,000 iterations and tolerance 1e-4 on the gradient of
+// f + c G, with adaptive steps relative to max(1, |f|).
 func (m *BiCGAFFA) Defaults(bilevel.Mode) (int, float64) { return 10000, 1e-4 }
 
 type bicGaffa struct {

@@ -18,7 +18,8 @@ import (
 // lambda) in G are exact, so that the gradient of Phi_c is, and (x, y, z) takes
 // spectral projected gradient steps with an Armijo test (spg.go); c grows by the
 // factor 10 from c to c_max whenever the projected gradient of Phi_c is below
-// stageTolerance/c. What is left of c is a distance of O(1/c_max) of x to a
+// tolerance/c times max(1, |f|); at c_max the run then ends. (A looser test for
+// small c leaves the work to large c, where Phi_c is ill-conditioned.) What is left of c is a distance of O(1/c_max) of x to a
 // stationary point of phi.
 //
 //	LV-HBA     G = g(x,y) - min over theta, max over lambda of
@@ -41,14 +42,12 @@ type gapDescent struct {
 	dx, dy, dz  vec.Vector
 	hy          []float64 // h(x, y), and then the maximiser at it
 	ly          vec.Vector
+	upper       *float64 // f at the point of the last value
 	projectFail error
 	spg         *spg
 }
 
-const (
-	stageTolerance = 1e-2
-	stageGrowth    = 10
-)
+const stageGrowth = 10
 
 func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, theta, l vec.Vector, c, limit float64) *gapDescent {
 	p := e.Dense()
@@ -57,7 +56,7 @@ func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, thet
 		rows = p.Coupling.Rows
 	}
 	d := &gapDescent{e: e, p: p, prox: prox, set: set, x: x, y: y, z: z, theta: theta, l: l, limit: math.Max(c, limit),
-		tx: x.New(), ty: y.New(), dx: x.New(), dy: y.New(), c: e.Scalar("c", c)}
+		tx: x.New(), ty: y.New(), dx: x.New(), dy: y.New(), c: e.Scalar("c", c), upper: e.Scalar("upper", 0)}
 	start := vec.NewDense(p.NX + p.NY + rows)
 	if rows > 0 {
 		d.tz, d.dz, d.hy, d.ly = z.New(), z.New(), make([]float64, rows), z.New()
@@ -126,7 +125,8 @@ func (d *gapDescent) value(u vec.Vector) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	v := d.e.Upper(d.tx, d.ty) / *d.c + d.e.Lower(d.tx, d.ty) - regularised
+	*d.upper = d.e.Upper(d.tx, d.ty)
+	v := *d.upper / *d.c + d.e.Lower(d.tx, d.ty) - regularised
 	if d.prox.held && d.tz != nil {
 		d.e.Coupling(d.ly, d.tx, d.ty)
 		copy(d.hy, d.ly.(vec.Dense))
@@ -187,9 +187,11 @@ func (d *gapDescent) step(p *bilevel.Progress) (bilevel.Status, error) {
 	if err := s.begin(); err != nil {
 		return bilevel.Running, err
 	}
-	done := func() bool { return !d.e.Stopped() && s.stationarity**d.c <= d.e.Settings.Tolerance }
+	below := func() bool {
+		return !d.e.Stopped() && s.stationarity**d.c <= d.e.Settings.Tolerance*math.Max(1, math.Abs(*d.upper))
+	}
 	final := *d.c >= d.limit
-	if !(final && done()) && !d.e.Stopped() {
+	if !(final && below()) && !d.e.Stopped() {
 		stuck, err := s.iterate()
 		if err != nil {
 			return bilevel.Running, err
@@ -198,7 +200,7 @@ func (d *gapDescent) step(p *bilevel.Progress) (bilevel.Status, error) {
 		case d.e.Stopped():
 		case stuck && final:
 			return bilevel.Running, s.stuckError("f + c G")
-		case !final && (stuck || s.stationarity**d.c <= stageTolerance):
+		case !final && (stuck || below()):
 			*d.c = math.Min(stageGrowth**d.c, d.limit)
 			s.restart()
 			if err := s.begin(); err != nil {
@@ -212,7 +214,7 @@ func (d *gapDescent) step(p *bilevel.Progress) (bilevel.Status, error) {
 	}
 	p.Gamma, p.Step, p.Stationarity = *d.c, s.moved, s.stationarity**d.c
 	observe(d.e, p, false)
-	if *d.c >= d.limit && done() {
+	if *d.c >= d.limit && below() {
 		return bilevel.Converged, nil
 	}
 	return bilevel.Running, nil

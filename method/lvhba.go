@@ -62,7 +62,8 @@ type LVHBA struct {
 // Name is "lv-hba".
 func (m *LVHBA) Name() string { return "lv-hba" }
 
-// Defaults are 10,000 iterations and tolerance 1e-4 on the gradient of f + c G.
+// Defaults are 10,000 iterations and tolerance 1e-4 on the gradient of
+// f + c G, with adaptive steps relative to max(1, |f|).
 func (m *LVHBA) Defaults(bilevel.Mode) (int, float64) { return 10000, 1e-4 }
 
 type lvhba struct {

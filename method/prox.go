@@ -28,7 +28,9 @@ type proxLevel struct {
 	solver         lower.Solver
 	stop           func() bool
 	x, y, z        []float64
-	h, l, t, u     []float64 // values of h, multipliers, scratch of both lengths
+	l, t, u        []float64 // multipliers, scratch of both lengths
+	h, at          []float64 // values of h at theta = at
+	part           float64   // the multipliers' part there
 }
 
 // proxTol is the residual to which theta is wanted: lambda carries gamma2 |grad h|
@@ -40,20 +42,26 @@ func newProxLevel(e *bilevel.Env, gamma1, gamma2, r float64, held bool) *proxLev
 	p := e.Dense()
 	q := &proxLevel{p: p, e: e, gamma1: gamma1, gamma2: gamma2, r: r, held: held, stop: e.Stopped, t: make([]float64, p.NY)}
 	if h := p.Coupling; h != nil {
-		q.h, q.l, q.u = make([]float64, h.Rows), make([]float64, h.Rows), make([]float64, h.Rows)
+		q.h, q.l, q.u, q.at = make([]float64, h.Rows), make([]float64, h.Rows), make([]float64, h.Rows), make([]float64, p.NY)
 	}
 	q.prob = lower.Problem{N: p.NY, Y: p.Y, Value: q.value, Grad: q.grad, HessVec: q.hess}
 	q.solver = lower.New(&q.prob)
 	return q
 }
 
-// multipliers sets l to the maximiser at h and returns the multipliers' part.
-func (q *proxLevel) multipliers(h []float64) (part float64) {
+// evaluate sets h and l at theta, unless it was theirs already.
+func (q *proxLevel) evaluate(theta []float64) {
+	if floats.Equal(theta, q.at) {
+		return
+	}
+	copy(q.at, theta)
+	q.p.Coupling.Value(q.h, q.x, theta)
 	if q.held {
 		copy(q.l, q.z)
-		return floats.Dot(q.z, h)
+		q.part = floats.Dot(q.z, q.h)
+	} else {
+		q.part = maximiser(q.l, q.h, q.z, q.gamma2, q.r, q.p.Coupling.Equalities)
 	}
-	return maximiser(q.l, h, q.z, q.gamma2, q.r, q.p.Coupling.Equalities)
 }
 
 // maximiser sets l to the maximiser of <l, h> - |l - z|²/(2 gamma2) over
@@ -75,8 +83,8 @@ func (q *proxLevel) value(theta []float64) float64 {
 	d := floats.Distance(theta, q.y, 2)
 	v := q.p.Lower.Value(q.x, theta) + d*d/(2*q.gamma1)
 	if q.h != nil {
-		q.p.Coupling.Value(q.h, q.x, theta)
-		v += q.multipliers(q.h)
+		q.evaluate(theta)
+		v += q.part
 	}
 	return v
 }
@@ -87,8 +95,7 @@ func (q *proxLevel) grad(dst, theta []float64) {
 		dst[i] += (v - q.y[i]) / q.gamma1
 	}
 	if q.h != nil {
-		q.p.Coupling.Value(q.h, q.x, theta)
-		q.multipliers(q.h)
+		q.evaluate(theta)
 		q.p.Coupling.JacYT(q.t, q.x, theta, q.l)
 		floats.Add(dst, q.t)
 	}
@@ -101,8 +108,7 @@ func (q *proxLevel) hess(dst, theta, v []float64) {
 		return
 	}
 	h := q.p.Coupling
-	h.Value(q.h, q.x, theta)
-	q.multipliers(q.h)
+	q.evaluate(theta)
 	if !h.Affine {
 		h.HessYY(q.t, q.x, theta, q.l, v)
 		floats.Add(dst, q.t)
@@ -128,6 +134,9 @@ func (q *proxLevel) solve(x, y, z, theta vec.Vector) (float64, error) {
 		q.z = z.(vec.Dense)
 	}
 	s := []float64(theta.(vec.Dense))
+	if q.h != nil {
+		q.at[0] = math.NaN() // equal to no theta
+	}
 	q.e.Counts().LowerSolves++
 	info, err := q.solver.Solve(&q.prob, s, nil, proxTol, q.stop)
 	q.e.Counts().Inner += int64(info.Iterations)
