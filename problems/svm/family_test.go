@@ -185,7 +185,7 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 	in := openRequest(t, problems.Request{Name: "svm", Set: settings(good)})
-	if in.Options["train"] != "12" || in.Options["validation"] != "4" || in.Options["test"] != "4" || in.Options["scale"] != "train" {
+	if in.Options["train"] != "12" || in.Options["validation"] != "4" || in.Options["test"] != "4" || in.Options["scaling"] != "train" {
 		t.Errorf("options of a file of 20 rows: %v", in.Options)
 	}
 }
@@ -202,7 +202,7 @@ func TestFeaturesMustStayFinite(t *testing.T) {
 	if err := os.WriteFile(file, []byte("1e300,2,0\n"+strings.Repeat("1,2,0\n2,1,1\n", 10)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Family{}.Open(problems.Request{Name: "svm", Set: settings("features=quadratic scale=none file=" + file)})
+	_, err := Family{}.Open(problems.Request{Name: "svm", Set: settings("features=quadratic scaling=none file=" + file)})
 	if !errors.Is(err, bilevel.ErrInvalid) || !strings.Contains(err.Error(), "huge.csv:1:") {
 		t.Errorf("error %v", err)
 	}

@@ -43,7 +43,7 @@ func TestLiblinearReadsTheModel(t *testing.T) {
 	if err != nil {
 		t.Skip("liblinear-predict is not installed (Debian: liblinear-tools)")
 	}
-	for _, set := range []string{"features=quadratic", "features=raw scale=train"} {
+	for _, set := range []string{"features=quadratic", "features=raw scaling=train"} {
 		in, y := someClassifier(t, set)
 		dir := t.TempDir()
 		writeTo(t, in, y, dir)

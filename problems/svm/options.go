@@ -20,7 +20,7 @@ type Options struct {
 	Plus        string  `opt:"plus" doc:"label that becomes +1; default: the greater of two numbers"`
 	Data        string  `opt:"data" default:"auto" range:"auto|built-in|published" doc:"diabetes figures: the clean ones compiled in, or the published file from the external data"`
 	Features    string  `opt:"features" default:"auto" range:"auto|raw|quadratic" doc:"feature map; quadratic: 1, x, x^2, products of pairs"`
-	Scale       string  `opt:"scale" default:"auto" range:"auto|none|train|all" doc:"map features to [-1,1] by their range on the training rows or on all rows"`
+	Scale       string  `opt:"scaling" default:"auto" range:"auto|none|train|all" doc:"map features to [-1,1] by their range on the training rows or on all rows"`
 	Train       int     `opt:"train" range:"[0,inf)" doc:"training rows; 0: 500 of the named sets, 60 % of a file"`
 	Validation  int     `opt:"validation" range:"[0,inf)" doc:"validation rows; 0: 150 of the named sets, 20 % of a file"`
 	Test        int     `opt:"test" range:"[0,inf)" doc:"test rows; 0: all that are left"`
