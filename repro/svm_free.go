@@ -12,7 +12,7 @@ const (
 	// separable says what PBGD-Free does here.
 	separable = "f depends on C through |C|^2/2 alone, so PBGD-Free's update is C <- 0.995 C whatever the data say: C frozen gives the same accuracy, and a smaller first C than the published one leads to an infeasible lower level."
 	paperTime = "Published: on the authors' machine, with the time of computing metrics; ours without."
-	reachNote = "Time until the validation loss (of y_gamma where the method has one) is at most the published last one. Published: the authors' Python on a machine of the class that ours was developed on, all 50 epochs. Runs that never get there are left out."
+	reachNote = "Time until the validation loss (of y_gamma where the method has one) is at most the published last one. In the column published: 50 times the authors' measured seconds per iteration. Runs that never get there are left out."
 )
 
 // pbgdFreeSVM repeats the SVM experiment of arXiv 2507.20400: five methods on
