@@ -33,6 +33,9 @@ func (s *side) slope() float64 {
 	return b + (b-a)*s.length[2]/(s.length[1]-s.length[2])
 }
 
+// excess is how far the change of step i is above the linear prediction, per length.
+func (s *side) excess(i int) float64 { return (s.change[i] - s.linear[i]) / s.length[i] }
+
 func (s *side) open() bool {
 	for _, l := range s.length {
 		if l == 0 {
@@ -111,8 +114,10 @@ func (m *measurement) probe() {
 		central := (up.change[1] - down.change[1]) / (up.length[1] + down.length[1])
 		linear := (up.linear[1] - down.linear[1]) / (up.length[1] + down.length[1])
 		mismatch = math.Max(mismatch, math.Abs(central-linear))
-		wide := up.change[1]/up.length[1] + down.change[1]/down.length[1]
-		narrow := up.change[2]/up.length[2] + down.change[2]/down.length[2]
+		// Less the linear part, for where X bends the way the two displacements
+		// are not opposite.
+		wide := up.excess(1) + down.excess(1)
+		narrow := up.excess(2) + down.excess(2)
 		uncertain := 4 * (noise + up.noise[2] + down.noise[2]) / up.length[2]
 		if math.Abs(narrow) > 0.5*math.Abs(wide) && math.Abs(narrow) > tol+uncertain {
 			kink = true
