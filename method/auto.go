@@ -24,7 +24,9 @@ import (
 //   - survey: phi at the start, at the relaxation's x, and, where X is bounded
 //     and small, on a fixed sequence of points; the best x goes on.
 //   - hypergradient: spectral projected gradient steps on phi itself, to a
-//     projected hypergradient of the tolerance.
+//     projected hypergradient of the tolerance; once more from the problem's own
+//     start where the survey had no points to try, for descent from there may end in
+//     another, better valley.
 //   - verification: the certificate is measured. An answer that is not verified
 //     because a better lower solution was found is taken up again from there.
 //   - last resort: F_gamma for gamma = 1e4, 1e6 and 1e8. y_gamma then selects
@@ -59,6 +61,8 @@ type stage struct {
 	limit int // outer iterations
 	// penalised: the stage's answer is its penalised solution.
 	penalised bool
+	// better: the stage's answer is kept only if its f is lower.
+	better bool
 }
 
 type auto struct {
@@ -70,6 +74,8 @@ type auto struct {
 	part     bilevel.Iteration // nil: the stage is not yet started here
 	// The answer so far, in persistent blocks; mu is nil without coupling.
 	x, y, mu vec.Vector
+	// The problem's own start.
+	startX, startY vec.Vector
 	// The x of the relaxation where it is no answer, a candidate of the survey.
 	relaxed     vec.Vector
 	haveRelaxed *float64
@@ -90,6 +96,7 @@ func (m *Auto) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 	if p.Coupling != nil {
 		a.mu = e.Block("answer.mu", e.NewMultiplier())
 	}
+	a.startX, a.startY = e.BlockFrom("start.x", a.x), e.BlockFrom("start.y", a.y)
 	a.best = newStanding(e, a.x, a.y, a.mu)
 	a.plan = a.stages()
 	return a, nil
@@ -107,8 +114,11 @@ func (a *auto) stages() []stage {
 	}
 	plan = append(plan, stage{name: surveyName, start: a.startSurvey, limit: 1})
 	for round, name := range []string{"hypergradient", "hypergradient again", "hypergradient a third time"} {
-		plan = append(plan, stage{name: name, start: a.startHypergradient(round), limit: 10000},
-			stage{name: "verification of " + name, start: a.startVerification(round), limit: 1})
+		plan = append(plan, stage{name: name, start: a.startHypergradient(round), limit: 10000})
+		if round == 0 {
+			plan = append(plan, stage{name: "hypergradient from the start", start: a.startFromStart, limit: 10000, better: true})
+		}
+		plan = append(plan, stage{name: "verification of " + name, start: a.startVerification(round), limit: 1})
 	}
 	for _, gamma := range []float64{1e4, 1e6, 1e8} {
 		plan = append(plan, stage{name: penaltyName(gamma), start: a.startPenalty(gamma), limit: 1000, penalised: true})
@@ -181,6 +191,13 @@ func (a *auto) next() {
 
 // take makes the stage's last point the answer so far.
 func (a *auto) take(s stage, p *bilevel.Progress) {
+	if s.better {
+		f, here := a.e.Upper(p.X, p.Y), a.e.Upper(a.x, a.y)
+		if !(f < here-1e-9*math.Max(1, math.Abs(here))) {
+			return
+		}
+		a.e.Note("descent from the problem's start ends at f = %.9g, below %.9g: going on from there", f, here)
+	}
 	y, mu := p.Y, p.Mu
 	if s.penalised && p.PenalisedY != nil {
 		y, mu = p.PenalisedY, p.PenalisedMu

@@ -123,6 +123,16 @@ func (a *auto) startHypergradient(round int) func(*bilevel.Env) (bilevel.Iterati
 	}
 }
 
+// startFromStart starts descent on phi at the problem's own start, unless phi was
+// surveyed all over X.
+func (a *auto) startFromStart(e *bilevel.Env) (bilevel.Iteration, error) {
+	if _, _, ok := box(a.p); ok {
+		return nil, nil
+	}
+	e.SetStart(a.startX, a.startY)
+	return a.startHypergradient(0)(e)
+}
+
 // hyperStage is spectral projected gradient descent on phi.
 type hyperStage struct {
 	f   *phi

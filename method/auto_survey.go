@@ -225,7 +225,7 @@ func (s *survey) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		s.try()
 	}
 	tried := 0
-	if lo, hi, ok := s.box(); ok {
+	if lo, hi, ok := box(s.a.p); ok {
 		tried = surveyPoints * s.a.p.NX
 		t := s.trial.(vec.Dense)
 		for i := 1; i <= tried && !s.e.Stopped(); i++ {
@@ -279,9 +279,9 @@ func (s *survey) try() {
 }
 
 // box is the smallest box around X, where X is bounded and has few variables.
-func (s *survey) box() (lo, hi []float64, ok bool) {
-	n := s.a.p.NX
-	if s.a.p.X == nil || n > surveyed {
+func box(p *bilevel.Problem) (lo, hi []float64, ok bool) {
+	n := p.NX
+	if p.X == nil || n > surveyed {
 		return nil, nil, false
 	}
 	const far = 1e9
@@ -294,7 +294,7 @@ func (s *survey) box() (lo, hi []float64, ok bool) {
 		}{{-far, lo}, {far, hi}} {
 			clear(v)
 			v[j] = end.to
-			s.a.p.X.Project(v, v)
+			p.X.Project(v, v)
 			end.out[j] = v[j]
 			if math.Abs(v[j]) >= far/2 || math.IsNaN(v[j]) {
 				return nil, nil, false

@@ -61,6 +61,8 @@ type spg struct {
 	at        *float64            // phi(x)
 	lambda    *float64
 	kink      *sampler // nil away from []float64 and in many variables
+	// The least phi and stationarity so far, and the steps since either fell.
+	bestPhi, bestSize, idle *float64
 
 	phi          float64 // phi(x)
 	stationarity float64 // |Proj_X(x - grad phi) - x| at x
@@ -75,7 +77,8 @@ func newSPG(e *bilevel.Env, x vec.Vector, objective spgObjective) *spg {
 // newSPGOn is newSPG on the set with the given projection.
 func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective spgObjective) *spg {
 	s := &spg{e: e, project: project, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
-		count: e.Scalar("spg.count", 0), at: e.Scalar("spg.phi", 0), lambda: e.Scalar("spg.lambda", 0)}
+		count: e.Scalar("spg.count", 0), at: e.Scalar("spg.phi", 0), lambda: e.Scalar("spg.lambda", 0),
+		bestPhi: e.Scalar("spg.best", math.MaxFloat64), bestSize: e.Scalar("spg.best_stationarity", math.MaxFloat64), idle: e.Scalar("spg.idle", 0)}
 	if e.Dense() != nil && x.Len() <= kinkVariables {
 		s.kink = newSampler(e)
 	}
@@ -218,8 +221,14 @@ func (s *spg) accept(t, phi, change float64) {
 	}
 }
 
+// spgIdle is the number of steps in which neither phi falls, by more than
+// valueAccuracy, nor the least stationarity is halved, after which the iteration
+// counts as stuck: it goes to and fro across a kink.
+const spgIdle = 50
+
 // iterate is step; a stall restarts the iteration along the plain gradient, and
-// a stall of a fresh iteration, or a step as short as after a kink, is stuck.
+// a stall of a fresh iteration, a step as short as after a kink, or idling is
+// stuck.
 func (s *spg) iterate() (stuck bool, err error) {
 	if err := s.begin(); err != nil {
 		return false, err
@@ -232,7 +241,12 @@ func (s *spg) iterate() (stuck bool, err error) {
 		}
 		s.restart()
 	}
-	return false, err
+	if s.phi < *s.bestPhi-10*valueAccuracy*math.Max(1, math.Abs(s.phi)) || s.stationarity < *s.bestSize/2 {
+		*s.bestPhi, *s.bestSize, *s.idle = math.Min(s.phi, *s.bestPhi), math.Min(s.stationarity, *s.bestSize), 0
+	} else {
+		*s.idle++
+	}
+	return *s.idle >= spgIdle, err
 }
 
 // stuckError ends a run whose iteration is stuck.
