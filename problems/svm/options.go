@@ -50,7 +50,11 @@ func (o *Options) load(r problems.Request) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &source{data: d, plus: o.Plus, text: "the file " + filepath.Base(o.File)}, nil
+		text := "the file " + filepath.Base(o.File)
+		if o.File, err = filepath.Abs(o.File); err != nil { // so that a resumed run finds it from anywhere
+			return nil, err
+		}
+		return &source{data: d, plus: o.Plus, text: text}, nil
 	}
 	if o.Label != "" {
 		return nil, &bilevel.SettingError{Field: "label", Value: strconv.Quote(o.Label), Allowed: "nothing unless a file is given"}
