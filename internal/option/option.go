@@ -127,9 +127,10 @@ func Unknown(kind, name string, names []string) error {
 	return &bilevel.SettingError{Field: kind, Value: strconv.Quote(name), Allowed: allowed}
 }
 
-// Nearest is the name at the smallest edit distance, or "" when none is near.
+// Nearest is the name at the smallest edit distance, or "" when none is near: a
+// third of the letters may be wrong, and one of a short name.
 func Nearest(name string, names []string) string {
-	best, at := "", max(2, len(name)/3)+1
+	best, at := "", max(1, len(name)/3)+1
 	for _, n := range names {
 		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < at {
 			best, at = n, d
@@ -138,23 +139,26 @@ func Nearest(name string, names []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance.
+// distance is the number of letters to insert, delete, replace or swap with
+// their neighbour (the restricted Damerau-Levenshtein distance).
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
+	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			cost := row[j]
 			if a[i] != b[j] {
 				cost++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
+			next[j+1] = min(cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row, next = row, next, before
 	}
 	return row[len(b)]
 }

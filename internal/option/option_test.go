@@ -103,7 +103,7 @@ func TestFields(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	names := []string{"pbgd-free", "v-pbgd", "f2sa", "blocc", "lv-hba"}
-	for given, want := range map[string]string{"bloc": "blocc", "BLOCC": "blocc", "pbgd_free": "pbgd-free", "v-pgbd": "v-pbgd", "simulated-annealing": "", "": ""} {
+	for given, want := range map[string]string{"bloc": "blocc", "BLOCC": "blocc", "pbgd_free": "pbgd-free", "v-pgbd": "v-pbgd", "bolcc": "blocc", "f2": "", "hbav": "", "simulated-annealing": "", "": ""} {
 		if got := option.Nearest(given, names); got != want {
 			t.Errorf("%q: %q, want %q", given, got, want)
 		}
