@@ -1,0 +1,2 @@
+// Package response computes the travellers' response to link capacities.
+package response

@@ -1,0 +1,311 @@
+package response
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"gonum.org/v1/gonum/blas/blas64"
+)
+
+// Solver computes the travellers' response. It is the workspace of one
+// goroutine; its answers depend on the arguments alone, not on earlier calls.
+type Solver struct {
+	m     *Model
+	tree  *tree
+	paths *paths
+	limit int // of iterations
+
+	gamma   float64
+	x       []float64
+	utility []float64 // u' = u + m/gamma, per pair
+	length  []float64 // d + lambda, +Inf closed, per link
+	open    []int32   // open links
+	row     []int32   // of an open link in the Newton system, -1: closed
+	served  []int32   // pairs in the master problem
+	dist    []float64 // shortest length, per pair
+
+	lambda, slack, dLambda, dSlack, tauLink []float64 // per link
+	p, alt, rho, gain, dp, theta, base      []float64 // per pair; alt is w - q
+	free                                    []float64 // shortest length without prices, per pair
+	flow, z, cost, change, dCost, tau       []float64 // per path
+	perNode                                 []float64
+	demand                                  []float64 // q, per pair
+	load, excess                            []float64 // per link
+
+	matrix, factor []float64
+	rhs            []float64
+	sym            blas64.Symmetric
+	sparse         sparse
+	kept           struct{ flow, lambda []float64 }
+
+	Answer Answer
+}
+
+// Answer is the response at one vector of capacities.
+type Answer struct {
+	// Shares (y) and Costs (p, the generalised cost; +Inf without a path) are per
+	// pair; Loads and Prices (lambda) per link. Prices of closed links are the
+	// least for which no more than a share of exp(-40) of any pair would use it.
+	Shares, Costs, Loads, Prices []float64
+	// Primal and Dual are the values of the primal and of the dual solution,
+	// without the term in x alone and the constant of the penalised problem: see
+	// the package comment. Gap is their difference relative to max(1, |Primal|).
+	Primal, Dual, Gap float64
+	// Violation is the largest excess of a load over its capacity.
+	Violation float64
+	// Steps counts Newton steps, Paths the paths of the master problem.
+	Steps, Paths int
+}
+
+// ErrNumerical is returned where the iteration ended short of its tolerance.
+var ErrNumerical = errors.New("the iteration ended short of its tolerance")
+
+// NewSolver returns a solver for m.
+func NewSolver(m *Model) *Solver {
+	s := &Solver{m: m, tree: newTree(m), paths: newPaths(m), limit: 200}
+	link := func() []float64 { return make([]float64, m.Links) }
+	pair := func() []float64 { return make([]float64, m.Pairs) }
+	s.x, s.length, s.row = link(), link(), make([]int32, m.Links)
+	s.lambda, s.slack, s.dLambda, s.dSlack, s.tauLink, s.load, s.excess = link(), link(), link(), link(), link(), link(), link()
+	s.utility, s.dist, s.free, s.demand = pair(), pair(), pair(), pair()
+	s.p, s.alt, s.rho, s.gain, s.dp, s.theta, s.base = pair(), pair(), pair(), pair(), pair(), pair(), pair()
+	s.Answer = Answer{Shares: pair(), Costs: pair(), Loads: link(), Prices: link()}
+	s.sparse.init(m.Links)
+	return s
+}
+
+const (
+	// tolerance of the relative gap that ends the iteration at once; floor is
+	// what is accepted where no further progress is made.
+	tolerance = 1e-12
+	floor     = 1e-9
+	// hopeless: a pair whose utility of going by the network is lower than that of
+	// the alternative by this much sends a share below exp(-hopeless).
+	hopeless = 45
+	// closed: a capacity below this part of the total demand counts as 0.
+	closed = 1e-14
+)
+
+// Solve computes the response at capacities x (per link, >= 0) for the penalty
+// gamma (+Inf: the lower level itself). prices, if not nil, are link prices to
+// start from. The answer is in s.Answer, which the next call overwrites.
+func (s *Solver) Solve(gamma float64, x, prices []float64) error {
+	if err := s.check(gamma, x, prices); err != nil {
+		return err
+	}
+	s.prepare(gamma, x)
+	if s.fits() {
+		return nil
+	}
+	s.start(prices)
+	return s.iterate()
+}
+
+func (s *Solver) check(gamma float64, x, prices []float64) error {
+	m := s.m
+	switch {
+	case !(gamma > 0):
+		return &bilevel.SettingError{Field: "gamma", Value: gamma, Allowed: "a number > 0, or +Inf"}
+	case len(x) != m.Links:
+		return &bilevel.SettingError{Field: "len(x)", Value: len(x), Allowed: fmt.Sprintf("the number of links, %d", m.Links)}
+	case prices != nil && len(prices) != m.Links:
+		return &bilevel.SettingError{Field: "len(prices)", Value: len(prices), Allowed: fmt.Sprintf("the number of links, %d", m.Links)}
+	}
+	for e, v := range x {
+		if !(v >= 0) || math.IsInf(v, 0) {
+			return &bilevel.SettingError{Field: fmt.Sprintf("x[%d]", e), Value: v, Allowed: "a finite capacity >= 0"}
+		}
+	}
+	for e, v := range prices {
+		if math.IsNaN(v) {
+			return &bilevel.SettingError{Field: fmt.Sprintf("prices[%d]", e), Value: v, Allowed: "a number"}
+		}
+	}
+	return nil
+}
+
+// prepare finds the open links, and the pairs that can use them.
+func (s *Solver) prepare(gamma float64, x []float64) {
+	m := s.m
+	s.gamma = gamma
+	copy(s.x, x)
+	for k, u := range m.Utility {
+		s.utility[k] = u + m.Margin[k]/gamma
+	}
+	s.open = s.open[:0]
+	for e, v := range x {
+		s.lambda[e] = 0
+		if v > closed*m.Total {
+			s.row[e] = int32(len(s.open))
+			s.open = append(s.open, int32(e))
+			s.length[e] = m.Time[e]
+		} else {
+			s.row[e], s.length[e] = -1, math.Inf(1)
+		}
+	}
+	s.paths.reset()
+	s.served = s.served[:0]
+	s.sweep(func(k int) {
+		s.demand[k], s.free[k] = 0, s.dist[k]
+		if m.Trips[k] > 0 && s.utility[k]-s.dist[k] > -hopeless {
+			s.served = append(s.served, int32(k))
+			s.paths.add(k, s.tree)
+		}
+	})
+}
+
+// sweep grows the tree of every origin with the present lengths, sets dist and
+// calls visit for every pair while its tree stands.
+func (s *Solver) sweep(visit func(k int)) {
+	m := s.m
+	for i := range m.Origins {
+		o := &m.Origins[i]
+		s.tree.grow(s.length, int32(o.Station))
+		for _, k := range o.Pairs {
+			s.dist[k] = s.tree.dist[m.pairTo[k]]
+			visit(k)
+		}
+	}
+}
+
+// fits answers at once where all travellers fit on their shortest paths.
+func (s *Solver) fits() bool {
+	m := s.m
+	s.fit()
+	for i := range s.paths.node {
+		k := s.paths.pair[i]
+		y := sigmoid(s.utility[k] - s.dist[k])
+		s.flow[i] = m.Trips[k] * y
+		s.demand[k], s.alt[k], s.p[k] = s.flow[i], m.Trips[k]*sigmoid(s.dist[k]-s.utility[k]), s.dist[k]
+	}
+	s.loads()
+	for _, e := range s.open {
+		if s.load[e] > s.x[e] {
+			return false
+		}
+	}
+	s.Answer.Steps = 0
+	s.finish(s.primal(), s.dual())
+	return true
+}
+
+// fit makes room for the present paths.
+func (s *Solver) fit() {
+	n, v := len(s.paths.node), len(s.paths.link)
+	for _, b := range []*[]float64{&s.flow, &s.z, &s.cost, &s.change, &s.dCost, &s.tau} {
+		for len(*b) < n {
+			*b = append(*b, 0)
+		}
+		*b = (*b)[:n]
+	}
+	for len(s.perNode) < v {
+		s.perNode = append(s.perNode, 0)
+	}
+	s.perNode = s.perNode[:v]
+}
+
+// loads sets load to what the path flows put on the links.
+func (s *Solver) loads() {
+	clear(s.load)
+	s.along(s.load, s.flow)
+}
+
+// along adds to dst, per link, the sum of amount over the paths through it.
+func (s *Solver) along(dst, amount []float64) {
+	clear(s.perNode)
+	for i, v := range s.paths.node {
+		s.perNode[v] = amount[i]
+	}
+	s.paths.loads(dst, s.perNode)
+}
+
+// across sets dst, per path, to the sum of length over its links.
+func (s *Solver) across(dst, length []float64) {
+	s.paths.lengths(s.perNode, length)
+	for i, v := range s.paths.node {
+		dst[i] = s.perNode[v]
+	}
+}
+
+// primal is the value of the present path flows.
+func (s *Solver) primal() float64 {
+	m := s.m
+	sum := 0.0
+	for k, w := range m.Trips {
+		if w > 0 && s.demand[k] == 0 {
+			sum += w * s.utility[k]
+		}
+	}
+	for _, k := range s.served {
+		if q := s.demand[k]; q > 0 {
+			w, a := m.Trips[k], s.alt[k]
+			sum += xlogy(q, q/w) + xlogy(a, a/w) + a*s.utility[k]
+		}
+	}
+	for _, e := range s.open {
+		sum += m.Time[e] * s.load[e]
+	}
+	return sum
+}
+
+// dual is the value of the present prices, for which dist must stand.
+func (s *Solver) dual() float64 {
+	sum := 0.0
+	for k, w := range s.m.Trips {
+		sum += w * logsum(s.utility[k], s.dist[k])
+	}
+	for _, e := range s.open {
+		sum -= s.lambda[e] * s.x[e]
+	}
+	return sum
+}
+
+// finish fills the answer from the present state.
+func (s *Solver) finish(primal, dual float64) {
+	m, a := s.m, &s.Answer
+	for k, w := range m.Trips {
+		a.Costs[k] = s.dist[k]
+		if w > 0 && s.demand[k] > 0 {
+			a.Shares[k] = math.Min(1, s.demand[k]/w)
+		} else {
+			a.Shares[k] = 0
+			if w == 0 {
+				a.Shares[k] = sigmoid(s.utility[k] - s.dist[k])
+			}
+		}
+	}
+	copy(a.Loads, s.load)
+	copy(a.Prices, s.lambda)
+	a.Violation = 0
+	for e, v := range a.Loads {
+		a.Violation = math.Max(a.Violation, v-s.x[e])
+	}
+	a.Primal, a.Dual, a.Gap = primal, dual, gap(primal, dual)
+	a.Paths = len(s.paths.node)
+}
+
+func gap(primal, dual float64) float64 { return (primal - dual) / math.Max(1, math.Abs(primal)) }
+
+// sigmoid is 1/(1+exp(-t)) without overflow.
+func sigmoid(t float64) float64 {
+	if t >= 0 {
+		return 1 / (1 + math.Exp(-t))
+	}
+	e := math.Exp(t)
+	return e / (1 + e)
+}
+
+// logsum is -ln(exp(-a) + exp(-b)) without overflow; b may be +Inf.
+func logsum(a, b float64) float64 {
+	return math.Min(a, b) - math.Log1p(math.Exp(-math.Abs(a-b)))
+}
+
+// xlogy is x ln y, 0 at x = 0.
+func xlogy(x, y float64) float64 {
+	if x == 0 {
+		return 0
+	}
+	return x * math.Log(y)
+}
