@@ -32,8 +32,8 @@ type memory struct {
 
 const (
 	ridgeSteps  = 40
-	ridgeRounds = 5    // climbs and ridges per kick
-	promising   = 0.01 // relative distance from the best up to which a ridge is climbed
+	ridgeRounds = 5     // climbs and ridges per kick
+	promising   = 0.005 // relative distance from the best up to which a ridge is climbed
 	gain        = 1e-10
 )
 
@@ -53,7 +53,7 @@ func (c *chain) run(seed uint64, id int, budget int, pool [][]float64, stop func
 			break
 		}
 		m := s.value()
-		if c.ridges < ridgeRounds && m > c.best-promising*math.Max(1, math.Abs(c.best)) && c.ridge(ridgeSteps) > 1e-9*math.Max(1, math.Abs(m)) {
+		if c.ridges < ridgeRounds && (c.ridges == 1 || m > c.best-promising*math.Max(1, math.Abs(c.best))) && (c.ridge(ridgeSteps) > 1e-9*math.Max(1, math.Abs(m)) || c.ridges == 0) {
 			c.ridges++
 			c.at, c.quiet = 0, 0
 			continue
@@ -90,7 +90,7 @@ func (c *chain) climb(rng *rand.Rand, budget int, stop func() bool) bool {
 		if s.fixed[l] {
 			continue
 		}
-		if price, m := s.line(l); m > value+gain*math.Max(1, math.Abs(value)) {
+		if price, m := s.line(l, c.ridges > 0); m > value+gain*math.Max(1, math.Abs(value)) {
 			s.move(l, price)
 			value = s.value()
 			c.quiet = 0

@@ -21,8 +21,9 @@ const (
 	closed   = -1.0
 )
 
-// line finds the best price of link l with the others fixed, and the merit there.
-func (s *state) line(l int32) (price, merit float64) {
+// line finds the best price of link l with the others fixed, and the merit there;
+// when it is not fine, the better of open, closed and the present price.
+func (s *state) line(l int32, fine bool) (price, merit float64) {
 	baseProfit, baseSpent := s.survey(l)
 	eval := func(price float64) float64 { return s.at(price, baseProfit, baseSpent) }
 	price, merit = closed, s.merit(baseProfit, baseSpent)
@@ -42,13 +43,19 @@ func (s *state) line(l int32) (price, merit float64) {
 	if len(s.entries) == 0 {
 		return price, merit
 	}
+	if !fine {
+		try(0)
+		return price, merit
+	}
 	s.collectStops()
-	// Within a piece the merit is smooth: a peak shows at its middle.
+	// Within a piece the merit is smooth. A peak shows at the middle, or by
+	// rising from one of the ends.
+	const near = 1e-3
 	left := try(s.stops[0])
 	for i := range len(s.stops) - 1 {
 		a, b := s.stops[i], s.stops[i+1]
 		middle, right := try((a+b)/2), try(b)
-		if middle >= math.Max(left, right) && middle > merit-math.Abs(right-middle)-math.Abs(middle-left) {
+		if middle >= max(left, right) || eval(a+near*(b-a)) > max(left, middle) || eval(b-near*(b-a)) > max(right, middle) {
 			golden(try, a, b)
 		}
 		left = right

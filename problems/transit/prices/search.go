@@ -28,7 +28,7 @@ type Options struct {
 
 const (
 	chains   = 8
-	patience = 20 // rounds without a better design that end the search
+	patience = 12 // rounds without a better design that end the search
 	perRound = 2_000_000
 	head     = 3 // round, idle rounds, best merit
 	perChain = 5 // the scalars of memory
@@ -180,16 +180,19 @@ func (v *memoryView) save(m *memory) {
 	v.scalars[0], v.scalars[1], v.scalars[2], v.scalars[3], v.scalars[4] = m.kicks, m.at, m.quiet, m.ridges, m.best
 }
 
-// Best sets x to the capacities of the best design in memory and returns its
-// profit and construction cost.
+// Best sets x (links) to the capacities of the best design in memory and returns
+// its profit and its construction cost.
 func (s *Search) Best(x, memory []float64) (profit, cost float64) {
-	return s.Evaluate(x, make([]float64, s.g.demand), memory[head:head+s.g.links])
+	return s.evaluate(x, make([]float64, s.g.demand), s.Prices(memory))
 }
 
-// Evaluate sets flow (links) and share (pairs) to what price (links; negative:
+// Prices are those of the best design in memory (links; negative: not built).
+func (s *Search) Prices(memory []float64) []float64 { return memory[head : head+s.g.links] }
+
+// evaluate sets flow (links) and share (pairs) to what price (links; negative:
 // closed) induces, and returns the profit and the construction cost of building
 // exactly that flow.
-func (s *Search) Evaluate(flow, share, price []float64) (profit, cost float64) {
+func (s *Search) evaluate(flow, share, price []float64) (profit, cost float64) {
 	st := newState(s.g)
 	st.set(price)
 	st.flows(flow, share)
