@@ -21,8 +21,9 @@ import (
 //   - penalty: F_gamma = min f + gamma (g - v) with exact inner solves and
 //     spectral steps (V-PBGD, or BLOCC where there is a coupling constraint),
 //     for gamma = 10, then 100.
-//   - survey: phi at the start, at the relaxation's x, and, where X is bounded
-//     and small, on a fixed sequence of points; the best x goes on.
+//   - survey: phi at the answer so far, at the relaxation's x, at the point of X
+//     nearest to 0 and, where X is bounded and x short, on a fixed sequence of
+//     points; the best x goes on.
 //   - hypergradient: spectral projected gradient steps on phi itself, to a
 //     projected hypergradient of the tolerance; once more from the problem's own
 //     start where the survey had no points to try, for descent from there may end in

@@ -202,8 +202,8 @@ func (a *auto) startSurvey(e *bilevel.Env) (bilevel.Iteration, error) {
 	return s, nil
 }
 
-// survey compares phi at the answer so far, at the relaxation's x and at points
-// spread over a bounded X of few variables.
+// survey compares phi at the answer so far, at the relaxation's x, at the point of
+// X nearest to 0 and at points spread over a bounded X of few variables.
 type survey struct {
 	a            *auto
 	e            *bilevel.Env
@@ -224,6 +224,9 @@ func (s *survey) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		s.trial.Copy(s.a.relaxed)
 		s.try()
 	}
+	s.trial.Zero()
+	s.e.ProjectX(s.trial)
+	s.try()
 	tried := 0
 	if lo, hi, ok := box(s.a.p); ok {
 		tried = surveyPoints * s.a.p.NX
@@ -243,10 +246,10 @@ func (s *survey) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		return bilevel.Running, s.err
 	}
 	if s.failures > 0 {
-		s.a.e.Note("the lower level has no solution at %d of %d points tried", s.failures, tried+1+int(*s.a.haveRelaxed))
+		s.a.e.Note("the lower level has no solution at %d of %d points tried", s.failures, tried+2+int(*s.a.haveRelaxed))
 	}
 	if s.moved {
-		s.a.e.Note("phi = %.9g at another x (of %d tried) is better than where descent had come: going on from there", s.phi, tried+int(*s.a.haveRelaxed))
+		s.a.e.Note("phi = %.9g at another x (of %d tried) is better than where descent had come: going on from there", s.phi, tried+1+int(*s.a.haveRelaxed))
 	}
 	p.X, p.Y, p.Mu = s.x, s.y, s.mu
 	observe(s.e, p, false)
