@@ -1,6 +1,7 @@
 package bilevel
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/bilevel-go/bilevel/set"
@@ -9,6 +10,10 @@ import (
 // ErrInvalid is matched (errors.Is) by every error that reports a user's
 // mistake in a problem, a set or a setting.
 var ErrInvalid = set.ErrInvalid
+
+// ErrNoClosedForm is returned by a [LowerSolver] for a gamma that it does not
+// solve, y and mu untouched; a general solver is used instead.
+var ErrNoClosedForm = errors.New("no closed form at this gamma")
 
 // SettingError reports a setting or field with a value that is not allowed.
 type SettingError struct {

@@ -94,7 +94,8 @@ type Structure struct {
 // f(x, .)/gamma + g(x, .) over y in Y with h(x, y) <= 0. gamma = +Inf asks for
 // the lower level itself. y and mu (multipliers in the scale of g; length 0
 // without coupling) hold a warm start and are overwritten with the solution.
-// The residual is the largest KKT violation of the returned point.
+// The residual is the largest KKT violation of the returned point. A solver for
+// some gamma only returns ErrNoClosedForm for the others.
 type LowerSolver interface {
 	SolveLower(gamma float64, x, y, mu []float64) (residual float64, err error)
 }
@@ -114,6 +115,26 @@ type Relaxer interface {
 // few words, where it comes from.
 type Bounder interface {
 	LowerBound() (value float64, by string, err error)
+}
+
+// Searcher looks for the x of least phi(x) = f(x, y_g(x)) by means of its own,
+// in rounds: a search that knows what x stands for.
+type Searcher interface {
+	// SearchState is the length of the state that is kept between rounds.
+	SearchState() int
+	// Search does one round. state, zero before the first round, is all that it
+	// may remember; x (NX) becomes the best point of X found so far. done says
+	// that further rounds are not worth their time. Where Stop reports true the
+	// round returns at once, and is done again when the run goes on.
+	Search(x, state []float64, r SearchRound) (done bool, err error)
+}
+
+// SearchRound is what a round of a [Searcher] is given. Results depend on Seed
+// but not on Workers, the bound on parallel work (0: one per core).
+type SearchRound struct {
+	Seed    uint64
+	Workers int
+	Stop    func() bool
 }
 
 // Sensitivity applies the transposed derivative of the lower solution: it sets

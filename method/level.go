@@ -113,9 +113,20 @@ func (l *level) solve(gamma float64, x, y, mu vec.Vector, tolerance float64) (lo
 	l.e.Counts().LowerSolves++
 	if l.oracle != nil {
 		r, err := l.oracle.SolveLower(gamma, xs, ys, ms)
+		if err == bilevel.ErrNoClosedForm {
+			return l.general(gamma, xs, ys, ms, tolerance)
+		}
 		return lower.Info{Residuals: lower.Residuals{Stationarity: r}, Converged: err == nil && r <= math.Max(tolerance, 1e-9), Iterations: 1}, err
 	}
+	return l.general(gamma, xs, ys, ms, tolerance)
+}
+
+// general solves by the general solver.
+func (l *level) general(gamma float64, xs, ys, ms []float64, tolerance float64) (lower.Info, error) {
 	p := l.at(gamma, xs)
+	if l.solver == nil {
+		l.solver = lower.New(p)
+	}
 	if l.upperScale {
 		floats.Scale(gamma, ms)
 	}

@@ -43,6 +43,7 @@ type llsc struct {
 	c, d    *mat.VecDense
 	null    *mat.Dense // I - A+A
 	m       *mat.Dense // dy_g/dx
+	pinv    *mat.Dense // A+
 	joint   *mat.Dense // orthonormal basis of the rows of [H A; B 0], as columns
 }
 
@@ -67,6 +68,7 @@ func newLLSC(r request) (*llsc, error) {
 	if err := pinv.Solve(t.a, identity(llscRows)); err != nil {
 		return nil, fmt.Errorf("toy/llsc, seed %d: A has not full rank: %w", r.seed, err)
 	}
+	t.pinv = &pinv
 	t.null = identity(n)
 	ph.Mul(&pinv, t.a)
 	t.null.Sub(t.null, &ph)
@@ -205,7 +207,7 @@ func openLLSC(r request) (*problems.Instance, error) {
 		NX: n, NY: n, X: x, Upper: t.upper(), Lower: squaredDistance(), Coupling: t.coupling(),
 		Structure: bilevel.Structure{LowerConvex: true, LowerModulus: 1, LowerQuadratic: true},
 		X0:        filled(n, 10), Y0: make([]float64, n),
-		Oracle: &llscOracle{m: t.m, joint: t.joint, coef: make([]float64, llscRows+llscUpper), z: make([]float64, 2*n), d: make([]float64, 2*n)},
+		Oracle: &llscOracle{m: t.m, joint: t.joint, a: t.a, pinv: t.pinv, coef: make([]float64, llscRows+llscUpper), z: make([]float64, 2*n), d: make([]float64, 2*n)},
 	}
 	p.X.Project(p.X0, p.X0)
 	// The published start: the point of Ay + Hx = 0 nearest to 10 in every component.
@@ -234,11 +236,25 @@ func squaredDistance() bilevel.Objective {
 	}
 }
 
-// llscOracle projects on the joint constraints and differentiates y_g. The
-// penalised lower level has no closed form and is left to the general solvers.
+// llscOracle knows y_g and its derivative, and projects on the joint constraints.
+// The penalised lower level has no closed form and is left to the general solvers.
 type llscOracle struct {
 	m, joint   *mat.Dense
+	a, pinv    *mat.Dense
 	coef, z, d []float64
+}
+
+// SolveLower is y = Mx, with multipliers mu = (A+)'(x - y), for y - x + A'mu = 0.
+func (o *llscOracle) SolveLower(gamma float64, x, y, mu []float64) (residual float64, err error) {
+	if !math.IsInf(gamma, 1) {
+		return math.NaN(), bilevel.ErrNoClosedForm
+	}
+	multiply(y, o.m, x)
+	pull, back := o.z[:len(x)], o.d[:len(x)]
+	floats.SubTo(pull, x, y)
+	multiplyT(mu, o.pinv, pull)
+	multiplyT(back, o.a, mu)
+	return floats.Distance(pull, back, 2), nil
 }
 
 // Adjoint is M'v.
