@@ -34,6 +34,10 @@ import (
 //     among several lower solutions the one that f prefers, which the
 //     hypergradient of a singular lower level cannot.
 //
+// A problem that offers a search of its own ([bilevel.Searcher]) is searched by it
+// first; its answer is measured at once, and phi is descended from there only
+// where it does not pass.
+//
 // Of the answers that were certified the one with the best verdict is returned,
 // of equals the one with the lowest f.
 //
@@ -106,6 +110,9 @@ func (m *Auto) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 // stages is the plan, which depends on the problem's structure alone, so that a
 // resumed run has the same one.
 func (a *auto) stages() []stage {
+	if _, ok := a.p.Oracle.(bilevel.Searcher); ok {
+		return a.searchPlan()
+	}
 	plan := []stage{
 		{name: "relaxation", start: a.startRelaxation, limit: 1},
 		{name: "pbgd-free", start: a.startFree, limit: 2000},

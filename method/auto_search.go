@@ -1,0 +1,94 @@
+package method
+
+import (
+	"math"
+
+	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/vec"
+)
+
+// searchName is the name of the stage that lets the problem search by itself.
+const searchName = "search"
+
+// searchPlan is the plan for a problem that offers a search over x of its own.
+// Its answer is measured at once; only where it does not pass is phi descended
+// from there.
+func (a *auto) searchPlan() []stage {
+	return []stage{
+		{name: searchName, start: a.startSearch, limit: math.MaxInt},
+		{name: "verification of " + searchName, start: a.startVerification(lastRound), limit: 1},
+		{name: "hypergradient", start: a.startHypergradient(0), limit: 1000, better: true},
+		{name: "last verification", start: a.startVerification(lastRound), limit: 1},
+	}
+}
+
+// startSearch starts the problem's own search.
+func (a *auto) startSearch(e *bilevel.Env) (bilevel.Iteration, error) {
+	oracle := a.p.Oracle.(bilevel.Searcher)
+	s := &search{a: a, e: e, oracle: oracle, lvl: newLevel(e, nil), state: e.Block("state", vec.NewDense(oracle.SearchState())),
+		x: e.BlockFrom("x", e.StartX()), y: e.BlockFrom("y", e.StartY()), trial: e.StartX(), at: e.StartY(),
+		phi: e.Scalar("phi", math.MaxFloat64), rounds: e.Scalar("rounds", 0), bound: math.Inf(-1)}
+	if a.p.Coupling != nil {
+		s.mu, s.atMu = e.Block("mu", e.NewMultiplier()), e.NewMultiplier()
+	}
+	if b, ok := a.p.Oracle.(bilevel.Bounder); ok {
+		bound, _, err := b.LowerBound()
+		if err != nil {
+			return nil, err
+		}
+		s.bound = bound
+	}
+	return s, nil
+}
+
+// search asks the problem's oracle for better and better x, and computes phi there.
+type search struct {
+	a        *auto
+	e        *bilevel.Env
+	oracle   bilevel.Searcher
+	lvl      *level
+	state    vec.Vector
+	x, y, mu vec.Vector // the best so far
+	trial    vec.Vector
+	at, atMu vec.Vector
+	phi      *float64
+	rounds   *float64
+	bound    float64
+}
+
+// Step does one round.
+func (s *search) Step(p *bilevel.Progress) (bilevel.Status, error) {
+	done, err := s.oracle.Search(vec.Slice(s.trial), vec.Slice(s.state), bilevel.SearchRound{
+		Seed: s.e.Settings.Seed, Workers: s.e.Settings.Workers, Stop: s.e.Stopped})
+	if err != nil || s.e.Stopped() {
+		return bilevel.Running, err
+	}
+	*s.rounds++
+	s.at.Copy(s.y)
+	if s.mu != nil {
+		s.atMu.Copy(s.mu)
+	}
+	if _, err := s.lvl.solve(math.Inf(1), s.trial, s.at, s.atMu, exactTol); err != nil {
+		return bilevel.Running, err
+	}
+	if phi := s.e.Upper(s.trial, s.at); phi < *s.phi {
+		*s.phi = phi
+		s.x.Copy(s.trial)
+		s.y.Copy(s.at)
+		if s.mu != nil {
+			s.mu.Copy(s.atMu)
+		}
+	}
+	p.X, p.Y, p.Mu = s.x, s.y, s.mu
+	observe(s.e, p, false)
+	attained := *s.phi <= s.bound+attained*math.Max(1, math.Abs(*s.phi))
+	switch {
+	case attained:
+		s.a.e.Note("the problem's own search attains the bound %.9g after %d rounds", s.bound, int(*s.rounds))
+	case done:
+		s.a.e.Note("the problem's own search ended after %d rounds at phi = %.9g", int(*s.rounds), *s.phi)
+	default:
+		return bilevel.Running, nil
+	}
+	return bilevel.Converged, nil
+}
