@@ -67,6 +67,7 @@ type spg struct {
 	phi          float64 // phi(x)
 	stationarity float64 // |Proj_X(x - grad phi) - x| at x
 	moved        float64 // length of the last step
+	turn         float64 // change of the gradient along it
 }
 
 // newSPG returns an iteration on the block x in X, whose state is kept in e.
@@ -210,6 +211,7 @@ func (s *spg) accept(t, phi, change float64) {
 	s.w.Copy(s.g1)
 	s.w.Add(-1, s.g)
 	ss, su := t*t*s.d.Dot(s.d), t*s.d.Dot(s.w)
+	s.turn = vec.Norm(s.w)
 	s.x.Copy(s.x1)
 	s.g.Copy(s.g1)
 	s.remember(phi, change, s.projected(s.x, s.g))
@@ -223,7 +225,7 @@ func (s *spg) accept(t, phi, change float64) {
 
 // spgIdle is the number of steps in which neither phi falls, by more than
 // valueAccuracy, nor the least stationarity is halved, after which the iteration
-// counts as stuck: it goes to and fro across a kink.
+// counts as stuck if the gradient jumps: it goes to and fro across a kink.
 const spgIdle = 50
 
 // iterate is step; a stall restarts the iteration along the plain gradient, and
@@ -246,7 +248,37 @@ func (s *spg) iterate() (stuck bool, err error) {
 	} else {
 		*s.idle++
 	}
-	return *s.idle >= spgIdle, err
+	if *s.idle < spgIdle || err != nil || s.e.Stopped() {
+		return false, err
+	}
+	if stuck, err = s.bends(); !stuck {
+		*s.idle = 0
+	}
+	return stuck, err
+}
+
+// bends reports whether the gradient changed more steeply along the last step
+// than it does over a hundred times its length, as it does across a kink and not
+// where phi is smooth, however ill-conditioned.
+func (s *spg) bends() (bool, error) {
+	if s.moved == 0 {
+		return true, nil
+	}
+	const far, steeper = 100, 10
+	s.x1.Copy(s.x)
+	s.x1.Add(far*s.moved/vec.Norm(s.d), s.d)
+	s.project(s.x1)
+	if _, err := s.objective.value(s.x1); err != nil {
+		return false, err
+	}
+	if err := s.objective.grad(s.g1, s.x1); err != nil {
+		return false, err
+	}
+	s.g1.Add(-1, s.g)
+	s.x1.Add(-1, s.x)
+	bends := s.turn/s.moved > steeper*vec.Norm(s.g1)/vec.Norm(s.x1)
+	_, err := s.objective.value(s.x)
+	return bends, err
 }
 
 // stuckError ends a run whose iteration is stuck.
