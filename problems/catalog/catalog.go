@@ -9,12 +9,14 @@ import (
 	"github.com/bilevel-go/bilevel/problems"
 	"github.com/bilevel-go/bilevel/problems/svm"
 	"github.com/bilevel-go/bilevel/problems/toy"
+	"github.com/bilevel-go/bilevel/problems/transit"
 )
 
 // families lists the families in the order of lists.
 var families = []problems.Family{
 	svm.Family{},
 	toy.Family{},
+	transit.Family{},
 }
 
 // List lists every problem that can be opened, family by family.

@@ -184,6 +184,9 @@ func (s *Solver) keep(step int) {
 	s.Answer.Steps = step
 	s.kept.flow = append(s.kept.flow[:0], s.flow...)
 	s.kept.lambda = append(s.kept.lambda[:0], s.lambda...)
+	s.kept.slack = append(s.kept.slack[:0], s.slack...)
+	s.kept.p = append(s.kept.p[:0], s.p...)
+	s.kept.alt = append(s.kept.alt[:0], s.alt...)
 }
 
 // recover goes back to the best point, scales path flows down where rounding left a

@@ -38,7 +38,10 @@ type Solver struct {
 	rhs            []float64
 	sym            blas64.Symmetric
 	sparse         sparse
-	kept           struct{ flow, lambda []float64 }
+	kept           struct{ flow, lambda, slack, p, alt []float64 }
+	uncongested    bool
+	owner          []int32   // origin, per node
+	between, worth []float64 // of closed links
 
 	Answer Answer
 }
@@ -96,7 +99,7 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 		return err
 	}
 	s.prepare(gamma, x)
-	if s.fits() {
+	if s.uncongested = s.fits(); s.uncongested {
 		return nil
 	}
 	s.start(prices)
@@ -284,6 +287,7 @@ func (s *Solver) finish(primal, dual float64) {
 	}
 	a.Primal, a.Dual, a.Gap = primal, dual, gap(primal, dual)
 	a.Paths = len(s.paths.node)
+	s.closedPrices()
 }
 
 func gap(primal, dual float64) float64 { return (primal - dual) / math.Max(1, math.Abs(primal)) }

@@ -1,0 +1,129 @@
+package transit
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/problems"
+	"github.com/bilevel-go/bilevel/problems/transit/network"
+	"github.com/bilevel-go/bilevel/problems/transit/response"
+)
+
+// Family opens transit network design problems.
+type Family struct{}
+
+// Names lists transit (a network of the user's own), the three built-in networks
+// and transit/grid.
+func (Family) Names() []problems.Entry {
+	return []problems.Entry{
+		{Name: "transit/3node", Title: "transit network design: 3 stations, 6 candidate links, 6 pairs"},
+		{Name: "transit/9node", Title: "transit network design: 9 stations, 30 candidate links, 72 pairs"},
+		{Name: "transit/seville", Title: "transit network design: Seville, 24 stations, 88 candidate links, 552 pairs"},
+		{Name: "transit/grid", Title: "transit network design: a generated grid city (rows=10 columns=10)"},
+		{Name: "transit", Title: "transit network design: a network of yours (network=DIR, or net=FILE trips=FILE in TNTP)"},
+	}
+}
+
+// Settings is a zero Options.
+func (Family) Settings() any { return new(Options) }
+
+// Open builds an instance. Errors are *bilevel.SettingError, or *network.DataError
+// with file and line.
+func (f Family) Open(r problems.Request) (*problems.Instance, error) {
+	o := new(Options)
+	for name, value := range r.Set {
+		if err := option.Set(o, name, value); err != nil {
+			return nil, err
+		}
+	}
+	if err := option.Fill(o); err != nil {
+		return nil, err
+	}
+	var names []string
+	known := false
+	for _, e := range f.Names() {
+		names = append(names, e.Name)
+		known = known || e.Name == r.Name
+	}
+	if !known {
+		return nil, option.Unknown("problem", r.Name, names)
+	}
+	n, err := o.load(r)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDesign(n)
+	if err != nil {
+		return nil, err
+	}
+	p, err := d.problem()
+	if err != nil {
+		return nil, err
+	}
+	p.Name, p.Oracle = r.Name, newOracle(d)
+	if p.X0, err = d.start(o.Start); err != nil {
+		return nil, err
+	}
+	return &problems.Instance{
+		Name:    r.Name,
+		Title:   fmt.Sprintf("%s: %d candidate links, %d pairs, %.6g %s", title(n), d.m.Links, d.m.Pairs, d.m.Total, n.Trips),
+		Doc:     doc(n),
+		Source:  n.Source + "; model: arXiv 2406.10148",
+		Problem: p,
+		Metrics: d.metrics,
+		Options: resolved(o),
+	}, nil
+}
+
+func title(n *network.Network) string {
+	for _, t := range []string{n.Title, n.Name} {
+		if t != "" {
+			return t
+		}
+	}
+	return "a network"
+}
+
+// doc says who decides what, and which entries have no effect.
+func doc(n *network.Network) string {
+	text := "The leader buys capacity on candidate links; travellers take the network or an alternative (logit) and their cheapest paths under the capacities. " +
+		"The leader wants margins minus construction cost."
+	found := network.Survey(n)
+	var some []string
+	for _, f := range []struct {
+		count int
+		what  string
+	}{
+		{len(found.Unserved), "pairs cannot be served: no path of candidate links joins them"},
+		{len(found.Useless), "candidate links lie on no way of any pair"},
+		{len(found.Isolated), "stations have no candidate link"},
+	} {
+		if f.count > 0 {
+			some = append(some, fmt.Sprintf("%d %s", f.count, f.what))
+		}
+	}
+	if len(some) > 0 {
+		text += " Of no effect: " + strings.Join(some, "; ") + "."
+	}
+	return text
+}
+
+// everything is the capacity that lets everybody take the shortest path.
+func (d *design) everything() []float64 {
+	p := response.NewPricing(d.m)
+	p.Evaluate(make([]float64, d.m.Links))
+	return p.Loads
+}
+
+// bound returns the profit bound, computed once.
+func (d *design) bound() float64 {
+	d.bounded.Do(func() { d.profitBound = d.m.PairBound() })
+	return d.profitBound
+}
+
+type boundOnce struct {
+	bounded     sync.Once
+	profitBound float64
+}
