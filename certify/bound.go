@@ -22,7 +22,7 @@ func (m *measurement) globalBound() {
 		m.highPoint()
 	}
 	b, ok := m.p.Oracle.(bilevel.Bounder)
-	if !ok || m.attained() {
+	if !ok || m.c.attained() {
 		return
 	}
 	value, by, err := b.LowerBound()
@@ -30,11 +30,11 @@ func (m *measurement) globalBound() {
 		m.note("the family's own bound could not be computed: %v", err)
 		return
 	}
-	m.offer(value, by+", the family's own bound")
+	m.offer(value, by+", the family's own bound", false)
 }
 
 // offer takes a bound unless an own bilevel answer disproves it.
-func (m *measurement) offer(value float64, by string) {
+func (m *measurement) offer(value float64, by string, proven bool) {
 	phi := m.p.Upper.Value(m.x, m.base.z)
 	slack := m.s.Tolerances.Bound*math.Max(1, math.Abs(phi)) + floats.Norm(m.base.mu, 1)*m.base.violation
 	switch {
@@ -46,7 +46,7 @@ func (m *measurement) offer(value float64, by string) {
 	case m.c.Bound != nil && float64(m.c.Bound.Value) >= value:
 		return
 	}
-	m.c.Bound = &Bound{Value: Number(value), Gap: m.c.Upper - Number(value), By: by}
+	m.c.Bound = &Bound{Value: Number(value), Gap: m.c.Upper - Number(value), By: by, proven: proven}
 }
 
 // highPoint bounds the relaxation from below, starting at the answer, which
@@ -74,14 +74,14 @@ func (m *measurement) highPoint() {
 		m.note("the high-point relaxation was solved (value %.10g) but no dual bound of use was found", sol.value)
 		return
 	}
-	m.offer(bound, by)
+	m.offer(bound, by, true)
 }
 
 // jointProgram is the high-point relaxation in z = (x, y).
 func jointProgram(p *bilevel.Problem) *program {
 	nx, n := p.NX, p.NX+p.NY
 	tx, ty := make([]float64, nx), make([]float64, p.NY)
-	pr := &program{n: n}
+	pr := &program{n: n, shape: new(shape), order: new([]int)}
 	if p.X != nil || p.Y != nil {
 		pr.z = &pair{p.X, p.Y, nx, p.NY}
 	}
@@ -116,11 +116,9 @@ func jointProgram(p *bilevel.Problem) *program {
 		h.JacYT(dst[nx:], z[:nx], z[nx:], mu)
 	}
 	if h.Affine {
-		if h.Rows*n <= keptLimit && n <= 1500 {
-			z := make([]float64, n)
-			pr.project(z, z)
-			pr.jacobian = matrix(h.Rows, n, func(dst, v []float64) { pr.jac(dst, z, v) })
-		}
+		z := make([]float64, n)
+		pr.project(z, z)
+		pr.jacobian = extractRows(h.Rows, n, func(dst, v []float64) { pr.jac(dst, z, v) }, func(dst, mu []float64) { pr.jacT(dst, z, mu) })
 		return pr
 	}
 	// The contract has no second derivative of h in x alone: the curvature of

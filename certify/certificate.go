@@ -160,6 +160,8 @@ type Bound struct {
 	Gap Number `json:"gap"`
 	// By says where the bound comes from.
 	By string `json:"by"`
+
+	proven bool // here, and not a claim of the problem's
 }
 
 // Flatness says what PBGD-Free would leave out at x (arXiv 2507.20400):

@@ -39,7 +39,8 @@ const cgLimit = 500
 // pays where H is diagonal plus low rank, as with slack variables.
 func (w *newton) preconditioner(z []float64, t float64) []float64 {
 	p := w.p
-	if p.jacobian == nil || p.n > 1500 {
+	h := p.hessianAt(z)
+	if h == nil || p.rows > 0 && p.jacobian == nil {
 		return nil
 	}
 	d, one := make([]float64, p.n), make([]float64, p.n)
@@ -53,24 +54,19 @@ func (w *newton) preconditioner(z []float64, t float64) []float64 {
 		}
 	}
 	inv := make([]float64, p.n)
-	if p.hessian != nil {
-		for i := range inv {
-			inv[i] = p.hessian.At(i, i)
-		}
-	} else {
-		e := one
-		clear(e)
-		for i := range inv {
-			e[i] = 1
-			p.hess(w.tmp, z, e)
-			inv[i] = w.tmp[i]
-			e[i] = 0
+	for i := range inv {
+		ind, val := h.row(i)
+		for x, j := range ind {
+			if j == i {
+				inv[i] = val[x]
+			}
 		}
 	}
 	for i, a := range w.act {
 		if a > 0 {
-			for j, v := range p.jacobian.RawRowView(i) {
-				inv[j] += a * v * v
+			ind, val := p.jacobian.row(i)
+			for x, j := range ind {
+				inv[j] += a * val[x] * val[x]
 			}
 		}
 	}

@@ -117,7 +117,7 @@ func (p *program) refine(mu, z []float64) {
 // lagrangian is min over Z of F + <mu, c>, without rows.
 func (p *program) lagrangian(mu []float64) *program {
 	l := *p
-	l.rows, l.eq, l.jacobian = 0, 0, nil
+	l.rows, l.eq, l.jacobian, l.order = 0, 0, nil, new([]int)
 	if p.rows == 0 {
 		return &l
 	}
@@ -132,7 +132,7 @@ func (p *program) lagrangian(mu []float64) *program {
 		floats.Add(dst, tmp)
 	}
 	if p.curve != nil {
-		l.hessian = nil
+		l.hessian, l.shape = nil, nil
 		l.hess = func(dst, z, v []float64) {
 			p.hess(dst, z, v)
 			p.curve(tmp, z, mu, v)
@@ -142,20 +142,48 @@ func (p *program) lagrangian(mu []float64) *program {
 	return &l
 }
 
-// smallestEigenvalue of h, or NaN when the decomposition fails.
-func smallestEigenvalue(h *mat.SymDense) float64 {
-	var e mat.EigenSym
-	if !e.Factorize(h, false) {
-		return math.NaN()
+// leastEigenvalue is the smallest eigenvalue of h, NaN when the decomposition
+// fails. Beyond denseBelow variables it is bounded from below by factorising h
+// less multiples of the identity: to a factor of two when positive, and as one of 0,
+// -1e-10 and -Inf, relative to the size of h, when not.
+func leastEigenvalue(h *csr) float64 {
+	if h.rows <= denseBelow {
+		var e mat.EigenSym
+		if !e.Factorize(h.dense(), false) {
+			return math.NaN()
+		}
+		return floats.Min(e.Values(nil))
 	}
-	return floats.Min(e.Values(nil))
+	p, free := &program{n: h.rows}, make([]bool, h.rows)
+	for i := range free {
+		free[i] = true
+	}
+	s := newSaddle(p, h, free, nil, 0)
+	size := h.maxAbs()
+	switch {
+	case size == 0:
+		return 0
+	case !s.factorise(1e-8*size, 0):
+		return math.Inf(-1)
+	case !s.factorise(1e-12*size, 0):
+		return -1e-10 * size
+	}
+	for share := 1.0; share > 1e-8; share /= 2 {
+		if s.factorise(-share*size, 0) {
+			return share * size
+		}
+	}
+	return 0
 }
+
+// extentLimit is the largest dimension in which the extent of a set is measured.
+const extentLimit = 5000
 
 // extent returns the ranges of the coordinates of a bounded set, and false when
 // some coordinate has none. A projection of a far point lands within
 // diameter²/distance of the extreme one, which at this distance is below rounding.
 func (p *program) extent() (lo, hi []float64, bounded bool) {
-	if p.z == nil || p.n > denseLimit {
+	if p.z == nil || p.n > extentLimit {
 		return nil, nil, false
 	}
 	const far = 1e12

@@ -36,7 +36,7 @@ func (h *hyper) at(x []float64) (phi, noise float64) {
 	}
 	y := best.z
 	if h.optimistic {
-		if sel := m.selection(x, pr, best, 1); sel != nil {
+		if sel := m.selection(x, pr, best); sel != nil {
 			y = sel.z
 		}
 	}

@@ -258,7 +258,7 @@ func (m *measurement) curvature() {
 	m.convex = k.LowerConvex || k.LowerModulus > 0 && affine
 	if m.pr.hessian != nil {
 		// The Hessian of a quadratic g proves or disproves convexity at this x.
-		e, size := smallestEigenvalue(m.pr.hessian), maxAbs(m.pr)
+		e, size := leastEigenvalue(m.pr.hessian), m.pr.hessian.maxAbs()
 		switch {
 		case e >= -1e-12*size:
 			m.convex = true
@@ -274,16 +274,6 @@ func (m *measurement) curvature() {
 	if bounded {
 		m.radius = floats.Distance(lo, hi, 2) * (1 + 1e-9)
 	}
-}
-
-func maxAbs(p *program) float64 {
-	size := 0.0
-	for i := range p.n {
-		for j := i; j < p.n; j++ {
-			size = math.Max(size, math.Abs(p.hessian.At(i, j)))
-		}
-	}
-	return size
 }
 
 // lowerFeasibility measures y against Y and h.

@@ -46,7 +46,7 @@ func (p *program) fitMultipliers(s *solver, y, guess []float64) []float64 {
 	gram.SymOuterK(1, rows)
 	rhs := make([]float64, k)
 	mat.NewVecDense(k, rhs).MulVec(rows, mat.NewVecDense(p.n, face))
-	q := &program{n: k, z: orthant{k, eq}, hessian: &gram}
+	q := &program{n: k, z: orthant{k, eq}}
 	q.hess = func(dst, _, v []float64) { mat.NewVecDense(k, dst).MulVec(&gram, mat.NewVecDense(k, v)) }
 	q.grad = func(dst, z []float64) {
 		q.hess(dst, nil, z)

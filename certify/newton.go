@@ -216,6 +216,9 @@ func (w *newton) residualAt(z, mu []float64) float64 {
 
 // direction sets w.dir to the Newton step at z, or reports failure.
 func (w *newton) direction(z []float64, t float64) bool {
+	if h, free, ok := w.p.sparseAt(z, w.u); ok {
+		return w.directionSparse(t, h, free)
+	}
 	if w.p.n > denseLimit {
 		return w.directionCG(z, t)
 	}
@@ -277,6 +280,78 @@ func (w *newton) direction(z []float64, t float64) bool {
 	return false
 }
 
+// directionSparse is direction where D keeps the free coordinates and fixes the
+// others: with d = -R off the free ones, the step there solves
+//
+//	(F'' + rho J'J)_ff d_f = -R_f/t - (F'' + rho J'J)_fn d_n
+//
+// as the saddle system of F” and the active rows J.
+func (w *newton) directionSparse(t float64, h *csr, free []bool) bool {
+	var active []int
+	for i, a := range w.act {
+		if a > 0 {
+			active = append(active, i)
+		}
+	}
+	s := newSaddle(w.p, h, free, active, 1/w.rho)
+	return s.step(w.dir, nil, func(i int) float64 { return -w.r[i] / t }, func(i int) float64 { return -w.r[i] }, nil, true)
+}
+
+// step solves for the step dir of all variables, known off the free ones, and q
+// of the active rows, nil if not wanted: the right-hand sides are right(i) at a free variable i and
+// rows[k] at the k-th active row, nil for zero. With convexify H is shifted
+// until the step is one of descent.
+func (s *saddle) step(dir, q []float64, right, fixed func(i int) float64, rows []float64, convexify bool) bool {
+	n, k := s.p.n, len(s.active)
+	a, b := make([]float64, n), make([]float64, k)
+	copy(b, rows)
+	for i := range n {
+		dir[i] = 0
+		if s.at[i] < 0 {
+			dir[i] = fixed(i)
+		} else {
+			a[i] = right(i)
+		}
+	}
+	for i := range n {
+		if s.at[i] >= 0 {
+			ind, val := s.h.row(i)
+			for x, j := range ind {
+				a[i] -= val[x] * dir[j]
+			}
+		}
+	}
+	for m, r := range s.active {
+		ind, val := s.p.jacobian.row(r)
+		for x, j := range ind {
+			b[m] -= val[x] * dir[j]
+		}
+	}
+	if q == nil {
+		q = make([]float64, k)
+	}
+	d := make([]float64, n)
+	for shift := shiftShare * s.size; shift <= 10*s.size; shift *= 100 {
+		if !s.factorise(shift, s.floor()) && convexify {
+			continue
+		}
+		exact := 0.0
+		if shift > shiftShare*s.size {
+			exact = shift
+		}
+		if left := s.solve(d, q, a, b, exact); left > 1e-3 || floats.HasNaN(d) {
+			continue
+		}
+		for i := range n {
+			if s.at[i] >= 0 {
+				dir[i] = d[i]
+			}
+		}
+		return true
+	}
+	return false
+}
+
 // hessian assembles H at the last augmentedGrad point z.
 func (w *newton) hessian(z []float64) *mat.SymDense {
 	p := w.p
@@ -290,7 +365,7 @@ func (w *newton) hessian(z []float64) *mat.SymDense {
 	}
 	if len(active) > 0 {
 		var jj mat.SymDense
-		jj.SymOuterK(w.rho, w.activeJacobian(z, active).T())
+		jj.SymOuterK(w.rho, p.rowsAt(z, active).T())
 		h.AddSym(h, &jj)
 	}
 	return h

@@ -22,10 +22,7 @@ const polishLimit = 650
 // dependent rows solvable; its effect vanishes as the iteration repeats. A step
 // that does not halve the KKT residual ends it.
 func (w *newton) polish(sol *solution) {
-	p, n := w.p, w.p.n
-	if n > denseLimit {
-		return
-	}
+	p := w.p
 	z, mu := append([]float64(nil), sol.z...), append([]float64(nil), sol.mu...)
 	for range 12 {
 		best := sol.residual()
@@ -61,9 +58,6 @@ func (w *newton) kktStep(z, mu []float64, sol *solution) bool {
 		}
 	}
 	k := len(active)
-	if n+k > polishLimit {
-		return false
-	}
 	p.grad(w.g, sol.z)
 	if p.rows > 0 {
 		clear(w.lam)
@@ -75,8 +69,14 @@ func (w *newton) kktStep(z, mu []float64, sol *solution) bool {
 	}
 	floats.SubTo(w.u, sol.z, w.g)
 	p.project(w.pu, w.u)
+	if h, free, ok := p.sparseAt(sol.z, w.u); ok {
+		return w.kktStepSparse(z, mu, sol, h, free, active)
+	}
+	if n > denseLimit || n+k > polishLimit {
+		return false
+	}
 	h := p.lagrangianHessian(&solution{z: sol.z, mu: w.lam})
-	j := w.activeJacobian(sol.z, active)
+	j := p.rowsAt(sol.z, active)
 	a := mat.NewDense(n+k, n+k, nil)
 	rhs := mat.NewVecDense(n+k, nil)
 	top := a.Slice(0, n, 0, n).(*mat.Dense)
@@ -121,25 +121,45 @@ func (w *newton) kktStep(z, mu []float64, sol *solution) bool {
 	if floats.HasNaN(s) {
 		return false
 	}
-	floats.AddTo(z, sol.z, s[:n])
-	p.project(z, z)
-	clear(mu)
-	for i, row := range active {
-		mu[row] = w.lam[row] + s[n+i]
-	}
+	w.move(z, mu, sol, s[:n], s[n:], active)
 	return true
 }
 
-// activeJacobian is the matrix of the given rows of the Jacobian at z.
-func (w *newton) activeJacobian(z []float64, rows []int) *mat.Dense {
+func (w *newton) move(z, mu []float64, sol *solution, dz, dmu []float64, active []int) {
+	floats.AddTo(z, sol.z, dz)
+	w.p.project(z, z)
+	clear(mu)
+	for i, row := range active {
+		mu[row] = w.lam[row] + dmu[i]
+	}
+}
+
+// kktStepSparse is kktStep where D keeps the free coordinates and fixes the others.
+func (w *newton) kktStepSparse(z, mu []float64, sol *solution, h *csr, free []bool, active []int) bool {
+	toFace := func(i int) float64 { return w.pu[i] - sol.z[i] }
+	rows, dz, dmu := make([]float64, len(active)), make([]float64, w.p.n), make([]float64, len(active))
+	for k, r := range active {
+		rows[k] = -w.c[r]
+	}
+	if !newSaddle(w.p, h, free, active, 0).step(dz, dmu, toFace, toFace, rows, false) {
+		return false
+	}
+	w.move(z, mu, sol, dz, dmu, active)
+	return true
+}
+
+// rowsAt is the matrix of the given rows of the Jacobian at z.
+func (p *program) rowsAt(z []float64, rows []int) *mat.Dense {
 	if len(rows) == 0 {
 		return nil
 	}
-	p := w.p
 	j := mat.NewDense(len(rows), p.n, nil)
 	if p.jacobian != nil {
 		for i, r := range rows {
-			j.SetRow(i, p.jacobian.RawRowView(r))
+			ind, val := p.jacobian.row(r)
+			for x, k := range ind {
+				j.Set(i, k, val[x])
+			}
 		}
 		return j
 	}

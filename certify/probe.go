@@ -123,12 +123,14 @@ func (m *measurement) probe() {
 			kink = true
 		}
 	}
-	hg.Probe, hg.Slope, hg.Decrease = Number(mismatch), Number(minSlope), Number(decrease)
+	if hg.Directions > 0 {
+		hg.Probe, hg.Slope, hg.Decrease = Number(mismatch), Number(minSlope), Number(decrease)
+	}
 	if mismatch > 1e-3*m.scale {
 		kink = true
 	}
 	hg.Differentiable = hg.Differentiable && !kink
-	if hg.Directions > 0 && !solved && !m.attained() {
+	if hg.Directions > 0 && !solved && !m.c.attained() {
 		m.suspect("the lower level has no solution next to x along any of the %d directions probed, so nothing is known of the upper objective there", hg.Directions)
 		return
 	}
@@ -141,8 +143,13 @@ func (m *measurement) judgeStationarity(minSlope float64, descent fall, tol, noi
 	hg := &m.c.Hypergradient
 	clear := m.s.Tolerances.Clear * tol
 	norm := float64(hg.Norm)
-	if m.attained() {
-		return // a bound that is attained leaves nothing to descend to
+	if m.c.attained() {
+		b := m.c.Bound
+		if b.proven || !(descent.by > float64(b.Gap)+m.s.Tolerances.Bound*math.Max(1, math.Abs(float64(b.Value)))+4*noise) {
+			return // a bound that is attained leaves nothing to descend to
+		}
+		m.note("the bound %.10g (%s) is false: next to x the upper objective is smaller by %.3g", float64(b.Value), b.By, descent.by)
+		m.c.Bound = nil
 	}
 	switch {
 	case descent.by > 0 && (minSlope < -clear || minSlope > -2*tol):
@@ -181,8 +188,8 @@ func (m *measurement) directions() [][]float64 {
 			add(e)
 		}
 	}
-	if n == 1 {
-		return ds
+	if n == 1 || m.c.attained() && m.c.Bound.proven {
+		return ds // every direction, or no need of any: nothing is better
 	}
 	g := make([]float64, n)
 	if m.relaxed != nil && floats.Distance(m.relaxed, m.x, 2) > 1e-6*(1+floats.Norm(m.x, 2)) {
@@ -200,8 +207,8 @@ func (m *measurement) directions() [][]float64 {
 	}
 	rng := rand.New(rand.NewPCG(m.s.Seed, 0xd1ec))
 	random := m.s.Directions
-	if m.attained() || m.p.NY > denseLimit {
-		random = min(random, 1) // for the record, or because each solve is long
+	if m.p.NY > denseLimit {
+		random = min(random, 1) // each solve is long
 	}
 	for range random {
 		d := make([]float64, n)

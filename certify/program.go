@@ -21,19 +21,18 @@ type program struct {
 	jac         func(dst, z, v []float64)
 	jacT        func(dst, z, mu []float64)
 	curve       func(dst, z, mu, v []float64) // nil: c is affine
-	// jacobian is the matrix of an affine c where it is small enough to keep.
-	jacobian *mat.Dense
-	// hessian is the matrix of a quadratic F where it is small enough to keep.
-	hessian *mat.SymDense
+	// jacobian is the matrix of an affine c, hessian that of a quadratic F, shape
+	// what is known of the Hessians of another F, where it pays to have them.
+	jacobian *csr
+	hessian  *csr
+	shape    *shape
+	order    *[]int // elimination order, kept for the programs of one shape
 }
 
-// denseLimit is the largest dimension for which Newton systems are assembled and
-// factorised; beyond it they are solved by conjugate gradients. At 400 a
-// step takes some 20 ms.
+// denseLimit is the largest dimension for which dense Newton systems are
+// factorised, at some 20 ms a step. Systems that saddle.go cannot factorise are
+// solved by conjugate gradients beyond it.
 const denseLimit = 400
-
-// keptLimit is the largest number of entries of a Jacobian that is kept.
-const keptLimit = 4_000_000
 
 func (p *program) project(dst, z []float64) {
 	if p.z == nil {
@@ -88,19 +87,43 @@ type lower struct {
 	p         *bilevel.Problem
 	affine    bool // h affine in (x, y)
 	quadratic bool // g quadratic in y, h affine in y
-	jacobian  *mat.Dense
+	jacobian  *csr
+	hessian   *csr           // of a quadratic g, at the last x
+	kinds     map[kind]*kept // what the programs of one kind share
+}
+
+// kind is which of g and f a program minimises.
+type kind struct{ g, f bool }
+
+type kept struct {
+	shape shape
+	order []int
 }
 
 // newLower keeps the Jacobian of an affine h, which is the same at every x.
 func newLower(p *bilevel.Problem, x, y []float64, quadratic bool) *lower {
-	l := &lower{p: p, quadratic: quadratic}
+	l := &lower{p: p, quadratic: quadratic, kinds: map[kind]*kept{}}
 	if h := p.Coupling; h != nil {
 		l.affine = h.Affine
-		if l.affine && p.NY <= 1500 && h.Rows*p.NY <= keptLimit {
-			l.jacobian = matrix(h.Rows, p.NY, func(dst, v []float64) { h.JacY(dst, x, y, v) })
+		if l.affine {
+			l.jacobian = l.jacobianAt(x, y)
 		}
 	}
 	return l
+}
+
+func (l *lower) jacobianAt(x, y []float64) *csr {
+	h := l.p.Coupling
+	return extractRows(h.Rows, l.p.NY, func(dst, v []float64) { h.JacY(dst, x, y, v) }, func(dst, v []float64) { h.JacYT(dst, x, y, v) })
+}
+
+// hessianAt is the Hessian of a quadratic g; where it does not depend on x it
+// is the one kept.
+func (l *lower) hessianAt(product func(dst, v []float64)) *csr {
+	if l.hessian == nil || !l.hessian.agrees(product) {
+		l.hessian = extractSymmetric(l.p.NY, product)
+	}
+	return l.hessian
 }
 
 // matrix assembles a linear map from its products with unit vectors.
@@ -166,10 +189,16 @@ func (l *lower) at(x []float64, wg, wf float64) *program {
 			floats.AddScaled(dst, wf, tmp)
 		}
 	}
-	if l.quadratic && wf == 0 && p.NY <= denseLimit {
+	k := l.kinds[kind{wg != 0, wf != 0}]
+	if k == nil {
+		k = new(kept)
+		l.kinds[kind{wg != 0, wf != 0}] = k
+	}
+	pr.shape, pr.order = &k.shape, &k.order
+	if l.quadratic && wf == 0 {
 		y := make([]float64, p.NY)
 		pr.project(y, y)
-		pr.hessian = symmetric(p.NY, func(dst, v []float64) { pr.hess(dst, y, v) })
+		pr.hessian = l.hessianAt(func(dst, v []float64) { pr.hess(dst, y, v) })
 	}
 	if h := p.Coupling; h != nil {
 		pr.rows, pr.eq = h.Rows, h.Equalities
@@ -180,10 +209,10 @@ func (l *lower) at(x []float64, wg, wf float64) *program {
 			pr.curve = func(dst, y, mu, v []float64) { h.HessYY(dst, x, y, mu, v) }
 		}
 		pr.jacobian = l.jacobian
-		if pr.jacobian == nil && l.quadratic && p.NY <= 1500 && h.Rows*p.NY <= keptLimit {
+		if !l.affine && l.quadratic {
 			y := make([]float64, p.NY)
 			pr.project(y, y)
-			pr.jacobian = matrix(h.Rows, p.NY, func(dst, v []float64) { pr.jac(dst, y, v) })
+			pr.jacobian = l.jacobianAt(x, y)
 		}
 	}
 	return pr

@@ -34,6 +34,8 @@ type tangent struct {
 	eig          mat.EigenSym
 	curves       []float64 // eigenvalues of the reduced K
 	size         float64   // magnitude of K
+	sparse       *saddle   // the system beyond denseBelow variables, without singular values
+	straight     bool      // of sparse: some tangent direction has no curvature
 }
 
 // activity splits the rows at a solution. A row counts as active when it is
@@ -63,11 +65,14 @@ func (p *program) activity(sol *solution) (strict, weak []int) {
 // newTangent returns nil when p is too large to factorise or a factorisation fails.
 func newTangent(p *program, sol *solution) *tangent {
 	n := p.n
+	t := &tangent{pr: p, sol: sol}
+	t.strict, t.weak = p.activity(sol)
+	if t.factorSparse() {
+		return t
+	}
 	if n > denseLimit {
 		return nil
 	}
-	t := &tangent{pr: p, sol: sol}
-	t.strict, t.weak = p.activity(sol)
 	h := p.lagrangianHessian(sol)
 	r, ok := t.face(h)
 	if !ok {
@@ -75,14 +80,7 @@ func newTangent(p *program, sol *solution) *tangent {
 	}
 	null := identity(r)
 	if len(t.strict) > 0 && r > 0 {
-		j := mat.NewDense(len(t.strict), n, nil)
-		all := p.jacobian
-		if all == nil {
-			all = matrix(p.rows, n, func(dst, v []float64) { p.jac(dst, sol.z, v) })
-		}
-		for i, row := range t.strict {
-			j.SetRow(i, all.RawRowView(row))
-		}
+		j := p.rowsAt(sol.z, t.strict)
 		t.jq = j
 		if t.q != nil {
 			t.jq = new(mat.Dense)
@@ -175,7 +173,7 @@ func (t *tangent) face(h *mat.SymDense) (int, bool) {
 
 func (p *program) lagrangianHessian(sol *solution) *mat.SymDense {
 	if p.hessian != nil && p.curve == nil {
-		return p.hessian
+		return p.hessian.dense()
 	}
 	tmp := make([]float64, p.n)
 	return symmetric(p.n, func(dst, v []float64) {
@@ -212,7 +210,12 @@ func (t *tangent) leastCurvature() float64 {
 }
 
 // flat reports whether some tangent direction has no positive curvature.
-func (t *tangent) flat() bool { return t.leastCurvature() <= flatBelow*t.size }
+func (t *tangent) flat() bool {
+	if t.sparse != nil {
+		return t.straight
+	}
+	return t.leastCurvature() <= flatBelow*t.size
+}
 
 // adjoint solves the saddle system for the right-hand side v (NY): it sets a to
 // the tangent part (NY) and q to the multiplier part (all rows). left is the part
@@ -222,6 +225,9 @@ func (t *tangent) flat() bool { return t.leastCurvature() <= flatBelow*t.size }
 func (t *tangent) adjoint(a, q, v []float64) (left, residual float64) {
 	clear(a)
 	clear(q)
+	if t.sparse != nil {
+		return t.adjointSparse(a, q, v)
+	}
 	qv := mat.NewVecDense(len(v), append([]float64(nil), v...))
 	if t.pr.z != nil && t.k == nil {
 		return 0, 0 // y is a vertex that does not move

@@ -10,6 +10,7 @@ import (
 type finding struct {
 	verdict Verdict // Refuted, Inexact or VerifiedLocally
 	text    string
+	moot    bool // once f attains a bound of every bilevel answer
 }
 
 // judge records value against its tolerance: above it the answer is inexact,
@@ -18,25 +19,31 @@ func (m *measurement) judge(value, tol float64, format string, args ...any) {
 	switch {
 	case value <= tol:
 	case value <= m.s.Tolerances.Clear*tol:
-		m.findings = append(m.findings, finding{Inexact, fmt.Sprintf(format, args...) + fmt.Sprintf(" (tolerance %.3g)", tol)})
+		m.findings = append(m.findings, finding{verdict: Inexact, text: fmt.Sprintf(format, args...) + fmt.Sprintf(" (tolerance %.3g)", tol)})
 	default:
 		m.refute(format, args...)
 	}
 }
 
 func (m *measurement) refute(format string, args ...any) {
-	m.findings = append(m.findings, finding{Refuted, fmt.Sprintf(format, args...)})
+	m.findings = append(m.findings, finding{verdict: Refuted, text: fmt.Sprintf(format, args...)})
 }
 
 // suspect records that a figure could not be brought below its tolerance,
 // although nothing shows the answer to be wrong.
 func (m *measurement) suspect(format string, args ...any) {
-	m.findings = append(m.findings, finding{Inexact, fmt.Sprintf(format, args...)})
+	m.findings = append(m.findings, finding{verdict: Inexact, text: fmt.Sprintf(format, args...)})
 }
 
 // local records that a part of the verdict rests on a search.
 func (m *measurement) local(format string, args ...any) {
-	m.findings = append(m.findings, finding{VerifiedLocally, fmt.Sprintf(format, args...)})
+	m.findings = append(m.findings, finding{verdict: VerifiedLocally, text: fmt.Sprintf(format, args...)})
+}
+
+// localUnlessBest records a part that rests on a search and that no longer matters when no
+// bilevel answer is better.
+func (m *measurement) localUnlessBest(format string, args ...any) {
+	m.findings = append(m.findings, finding{verdict: VerifiedLocally, text: fmt.Sprintf(format, args...), moot: true})
 }
 
 // decide sets the verdict to the worst finding and the message to its reasons.
@@ -44,16 +51,19 @@ func (m *measurement) local(format string, args ...any) {
 // bound, for then no bilevel answer is better.
 func (m *measurement) decide() {
 	worst := Verified
+	counts := func(f finding) bool { return !f.moot || !m.c.attained() }
 	for _, f := range m.findings {
-		worst = max(worst, f.verdict)
+		if counts(f) {
+			worst = max(worst, f.verdict)
+		}
 	}
 	var reasons []string
 	for _, f := range m.findings {
-		if f.verdict == worst {
+		if f.verdict == worst && counts(f) {
 			reasons = append(reasons, f.text)
 		}
 	}
-	if worst == Verified && m.attained() {
+	if worst == Verified && m.c.attained() {
 		worst = VerifiedGlobally
 	}
 	m.c.Verdict = worst
@@ -71,8 +81,8 @@ func (m *measurement) decide() {
 	}
 }
 
-// attained reports whether f is within the bound's tolerance.
-func (m *measurement) attained() bool {
-	b := m.c.Bound
-	return b != nil && math.Abs(float64(b.Gap)) <= m.s.Tolerances.Bound*math.Max(1, math.Abs(float64(m.c.Upper)))
+// attained reports whether f is within tolerance of the bound.
+func (c *Certificate) attained() bool {
+	b := c.Bound
+	return b != nil && math.Abs(float64(b.Gap)) <= c.tolerances().Bound*math.Max(1, math.Abs(float64(b.Value+b.Gap)))
 }
