@@ -65,6 +65,7 @@ func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, thet
 	d.project(start)
 	d.u = e.BlockFrom("u", start)
 	d.spg = newSPGOn(e, d.u, d.project, d)
+	d.spg.smooth = true
 	return d
 }
 
@@ -202,7 +203,7 @@ func (d *gapDescent) step(p *bilevel.Progress) (bilevel.Status, error) {
 			return bilevel.Running, s.stuckError("f + c G")
 		case !final && (stuck || below()):
 			*d.c = math.Min(stageGrowth**d.c, d.limit)
-			s.restart()
+			s.renew()
 			if err := s.begin(); err != nil {
 				return bilevel.Running, err
 			}

@@ -61,6 +61,7 @@ type spg struct {
 	at        *float64            // phi(x)
 	lambda    *float64
 	kink      *sampler // nil away from []float64 and in many variables
+	smooth    bool     // the objective has no kinks
 	// The least phi and stationarity so far, and the steps since either fell.
 	bestPhi, bestSize, idle *float64
 
@@ -92,8 +93,14 @@ func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective 
 	return s
 }
 
-// restart forgets the values so far: the objective has changed, or x was moved.
+// restart forgets the values so far: x was moved.
 func (s *spg) restart() { *s.count = 0 }
+
+// renew forgets all that is known of the objective, which has changed.
+func (s *spg) renew() {
+	s.restart()
+	*s.bestPhi, *s.bestSize, *s.idle = math.MaxFloat64, math.MaxFloat64, 0
+}
 
 // remember records that phi has changed by change to phi.
 func (s *spg) remember(phi, change, stationarity float64) {
@@ -250,6 +257,9 @@ func (s *spg) iterate() (stuck bool, err error) {
 	}
 	if *s.idle < spgIdle || err != nil || s.e.Stopped() {
 		return false, err
+	}
+	if s.smooth {
+		return true, nil // nothing is left to gain but rounding
 	}
 	if stuck, err = s.bends(); !stuck {
 		*s.idle = 0
