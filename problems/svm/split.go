@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/mt19937"
 )
 
 // Split is a partition of the rows of a data set (0-based row numbers).
@@ -48,7 +49,7 @@ func NewSplit(n, train, validation, test int, seed uint64, cumulative bool) (*Sp
 		first = 0
 	}
 	for s := first; s <= seed; s++ {
-		newMT19937(uint32(s)).shuffle(ids)
+		mt19937.New(uint32(s)).Shuffle(ids)
 	}
 	end := n
 	if test > 0 {
