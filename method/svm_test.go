@@ -11,8 +11,9 @@ import (
 	"github.com/bilevel-go/bilevel/problems/svm"
 )
 
-// openSVM opens the published problem, from C = 3.
-func openSVM(t testing.TB) *problems.Instance {
+// openSVM opens the problem of the method's published run, from C = 3, or from
+// its own range of log-weights for GAM.
+func openSVM(t testing.TB, method string) *problems.Instance {
 	t.Helper()
 	dir := os.Getenv("BILEVEL_DATA")
 	if dir == "" {
@@ -21,7 +22,11 @@ func openSVM(t testing.TB) *problems.Instance {
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("no external data: %v", err)
 	}
-	inst, err := svm.Family{}.Open(problems.Request{Name: "svm/diabetes", Mode: bilevel.Faithful, Set: map[string]string{"start": "3"}, Data: os.DirFS(dir)})
+	set := map[string]string{"start": "3"}
+	if method == "gam" {
+		delete(set, "start")
+	}
+	inst, err := svm.Family{}.Open(problems.Request{Name: "svm/diabetes", Mode: bilevel.Faithful, Method: method, Set: set, Data: os.DirFS(dir)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +50,13 @@ func BenchmarkSVMOuterIteration(b *testing.B) {
 	}{
 		{"pbgd-free/faithful", "pbgd-free", bilevel.Faithful, nil},
 		{"blocc/faithful", "blocc", bilevel.Faithful, nil},
+		{"lv-hba/faithful", "lv-hba", bilevel.Faithful, nil},
+		{"gam/faithful", "gam", bilevel.Faithful, nil},
+		{"bic-gaffa/faithful", "bic-gaffa", bilevel.Faithful, nil},
 		{"blocc/exact", "blocc", bilevel.Corrected, map[string]string{"gamma": "15"}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			inst := openSVM(b)
+			inst := openSVM(b, c.method)
 			if c.set == nil {
 				c.set = published(inst, c.method)
 			}
@@ -81,7 +89,7 @@ func TestSVMAsPublished(t *testing.T) {
 			5: {.773333, .779661, 1.935536, 2.080722, 1.188088},
 		}},
 	} {
-		inst := openSVM(t)
+		inst := openSVM(t, c.method)
 		solve(t, inst.Problem, with(t, c.method, published(inst, c.method)), bilevel.Settings{Mode: bilevel.Faithful, MaxIterations: 5, Tolerance: never, Recorder: watch(func(p *bilevel.Progress) {
 			x, y := make([]float64, p.X.Len()), make([]float64, p.PenalisedY.Len())
 			p.X.Read(x)
