@@ -124,12 +124,22 @@ func (c *Config) EmbeddingName() string {
 	return "model.embed_tokens.weight"
 }
 
-// HeadName is the name of the output head, [Vocabulary, Hidden], tied or not.
+// HeadName is the name of the output head, [Vocabulary, Hidden], tied or not. For
+// GPT-NeoX it is the name that transformers used before 5.14; files with the later
+// one, "lm_head.weight", are read under this name too.
 func (c *Config) HeadName() string {
 	if c.Architecture == GPTNeoX {
 		return "embed_out.weight"
 	}
 	return "lm_head.weight"
+}
+
+// canonical is the name under which this package knows a parameter.
+func (c *Config) canonical(name string) string {
+	if c.Architecture == GPTNeoX && name == "lm_head.weight" {
+		return c.HeadName()
+	}
+	return name
 }
 
 // layerPrefix is what the names of layer i begin with.
@@ -245,6 +255,8 @@ func (c *Config) Validate(file string) error {
 		return refuse(file, "rotary dimensions", c.Rope.Dims, fmt.Sprintf("the head size %d in the Llama family", c.HeadSize))
 	case c.Architecture == GPTNeoX && c.KVHeads != c.Heads:
 		return refuse(file, "num_key_value_heads", c.KVHeads, fmt.Sprintf("num_attention_heads = %d in GPT-NeoX", c.Heads))
+	case c.Architecture == GPTNeoX && c.HeadSize*c.Heads != c.Hidden:
+		return refuse(file, "head_dim", c.HeadSize, fmt.Sprintf("hidden_size / num_attention_heads = %d / %d in GPT-NeoX", c.Hidden, c.Heads))
 	case !positive(c.Epsilon):
 		return refuse(file, "norm epsilon", c.Epsilon, "a finite number > 0")
 	case c.Activation != SiLU && c.Activation != GELU && c.Activation != GELUTanh:

@@ -90,7 +90,7 @@ func (s *specialJSON) apply(c *Config) {
 		c.PAD = *s.PAD
 	}
 	if s.EOS != nil {
-		c.EOS = slices.Clone([]int(*s.EOS))
+		c.EOS = append([]int(nil), *s.EOS...)
 	}
 }
 

@@ -141,6 +141,9 @@ func (m *Model) openHF(config string, open func() (*Store, error)) error {
 	if m.store, err = open(); err != nil {
 		return err
 	}
+	for _, name := range m.store.Names() {
+		m.store.rename(name, c.canonical(name))
+	}
 	m.Config = *c
 	return nil
 }

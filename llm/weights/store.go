@@ -64,6 +64,18 @@ func (s *Store) add(t *tensor) error {
 	return nil
 }
 
+// rename gives a tensor another name, unless that one is taken.
+func (s *Store) rename(old, name string) {
+	t := s.tensors[old]
+	if t == nil || s.tensors[name] != nil {
+		return
+	}
+	t.name = name
+	s.names[slices.Index(s.names, old)] = name
+	delete(s.tensors, old)
+	s.tensors[name] = t
+}
+
 // Path is the file or folder the store was opened from.
 func (s *Store) Path() string { return s.path }
 
