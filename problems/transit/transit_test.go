@@ -242,9 +242,9 @@ func TestSensitivity(t *testing.T) {
 				d[e] = x[e] * rng.NormFloat64()
 				slope += d[e] * grad[e]
 			}
-			const h = 1e-6
+			const h = 1e-5
 			diff := (at(h, d) - at(-h, d)) / (2 * h)
-			if math.Abs(diff-slope) > 1e-3*(1+math.Abs(slope)) {
+			if math.Abs(diff-slope) > 1e-5*(1+math.Abs(slope)) {
 				t.Errorf("%s: slope %g, differences %g", name, slope, diff)
 			}
 		}

@@ -1,6 +1,8 @@
 package response
 
 import (
+	"math"
+
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/lapack/lapack64"
@@ -74,7 +76,12 @@ func (s *Solver) Adjoint(dst, shares, flows []float64) error {
 	return nil
 }
 
-// resume puts the interior point of the last answer back in place.
+// stiffest bounds theta_r/h_k. What the bound changes in the derivative is of the
+// order 1/stiffest; what rounding does, of the order stiffest times 1e-16.
+const stiffest = 1e7
+
+// resume puts the interior point of the last answer back in place, with reduced
+// costs raised where paths are in use.
 func (s *Solver) resume() {
 	copy(s.flow, s.kept.flow)
 	for r := len(s.kept.flow); r < len(s.flow); r++ {
@@ -93,5 +100,9 @@ func (s *Solver) resume() {
 	}
 	for _, k := range s.served {
 		s.total(k)
+		most := stiffest * s.demand[k] * s.alt[k] / s.m.Trips[k]
+		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+			s.z[r] = math.Max(s.z[r], s.flow[r]/most)
+		}
 	}
 }
