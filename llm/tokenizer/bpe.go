@@ -71,7 +71,9 @@ func (m *bpe) finish(byteLevel bool) {
 		}
 	}
 	_, known := m.vocab[wordMark]
-	m.cutAtMark = known && !m.markInside && !affixes && !byteLevel
+	// A dropped character would bring the characters beside it together.
+	drops := m.unk == None && !m.complete()
+	m.cutAtMark = known && !m.markInside && !affixes && !byteLevel && !drops
 	m.cache = newCache()
 }
 

@@ -24,6 +24,8 @@ type emitFunc func(s string, joined bool)
 
 // Decode returns the text of ids. Ids of no token are left out, and with
 // skipSpecial special tokens too. Bytes that are not valid UTF-8 become U+FFFD.
+// An added token that is looked for after normalization shows in its normalized
+// form.
 func (t *Tokenizer) Decode(ids []int, skipSpecial bool) string {
 	s := t.Stream(skipSpecial)
 	for _, id := range ids {
@@ -77,9 +79,14 @@ func (s *Stream) Flush() string {
 }
 
 func (s *Stream) push(id int) {
-	if content, ok := s.t.Token(id); ok && !(s.skipSpecial && s.t.isSpecial[id]) {
-		s.emits[0](content, false)
+	content, ok := s.t.Token(id)
+	if !ok || s.skipSpecial && s.t.isSpecial[id] {
+		return
 	}
+	if shown, ok := s.t.shown[id]; ok {
+		content = shown
+	}
+	s.emits[0](content, false)
 }
 
 func (s *Stream) take() string {

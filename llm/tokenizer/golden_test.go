@@ -42,7 +42,7 @@ func lines[T any](t testing.TB, file string) []T {
 	}
 	defer f.Close()
 	var out []T
-	for s := bufio.NewScanner(f); s.Scan(); {
+	for s := bigScanner(f); s.Scan(); {
 		var v T
 		if err := json.Unmarshal(s.Bytes(), &v); err != nil {
 			t.Fatal(err)
@@ -203,4 +203,10 @@ func TestGoldenLlama2C(t *testing.T) {
 	if first := []int{1, 403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426}; len(got) != 62 || !slices.Equal(got[:16], first) {
 		t.Errorf("%d ids %v, want 62 beginning with %v", len(got), got, first)
 	}
+}
+
+func bigScanner(f *os.File) *bufio.Scanner {
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 64<<20)
+	return s
 }

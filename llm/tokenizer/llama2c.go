@@ -65,6 +65,7 @@ func ParseLlama2C(data []byte) (*Tokenizer, error) {
 	copy(pieces, names)
 	return scored(pieces, scores, scoredOptions{
 		control: map[int32]bool{0: true, 1: true, 2: true},
+		silent:  []int{0, 1, 2},
 		space:   true,
 		prefix:  []int{1},
 		special: Special{BOS: 1, EOS: 2, PAD: None, UNK: 0},
@@ -74,6 +75,7 @@ func ParseLlama2C(data []byte) (*Tokenizer, error) {
 type scoredOptions struct {
 	control        map[int32]bool // pieces that text never becomes
 	added          []addedToken   // those of them to be found in text
+	silent         []int          // special ones that are not
 	space          bool           // put a word mark in front of a text
 	prefix, suffix []int
 	special        Special
@@ -109,7 +111,7 @@ func scored(pieces []string, scores []float32, o scoredOptions) (*Tokenizer, err
 			}
 		}
 	}
-	p := parts{model: m, added: o.added, prefix: o.prefix, suffix: o.suffix, special: o.special}
+	p := parts{model: m, added: o.added, silent: o.silent, prefix: o.prefix, suffix: o.suffix, special: o.special}
 	mark := pattern{text: " ", literal: true}
 	if o.space {
 		p.normalizers = append(p.normalizers, keepsStart(prepend(wordMark)))

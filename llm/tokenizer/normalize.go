@@ -78,8 +78,11 @@ func stripAccents(s string, first bool) (string, bool) {
 
 // replace puts content in the place of every match of p.
 func replace(p pattern, content string) normalizer {
-	if p.literal && p.text != "" {
+	if p.literal {
 		return func(s string, first bool) (string, bool) {
+			if s == "" {
+				return s, first
+			}
 			if content == "" && strings.HasPrefix(s, p.text) {
 				first = false
 			}

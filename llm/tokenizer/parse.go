@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -125,6 +126,7 @@ func readMerges(f fields, m *bpe) {
 type parts struct {
 	model          *bpe
 	added          []addedToken
+	silent         []int // special tokens that text never becomes
 	normalizers    []normalizer
 	stages         []splitter
 	prefix, suffix []int
@@ -156,6 +158,9 @@ func (p parts) build(byteLevel bool, root fields) (*Tokenizer, error) {
 			root.fail("model.vocab."+s, id, fmt.Sprintf("an id of no other token, below %d", t.limit(len(m.vocab))))
 			return nil, *root.err
 		}
+	}
+	for _, id := range p.silent {
+		t.isSpecial[id] = true
 	}
 	if err := t.addTokens(p.added, root); err != nil {
 		return nil, err
@@ -194,8 +199,8 @@ func (t *Tokenizer) set(id int32, content string, count int) bool {
 // declares. Special ones come first among patterns that are equal.
 func (t *Tokenizer) addTokens(added []addedToken, root fields) error {
 	next := int32(len(t.model.vocab))
-	final := map[string]addedToken{} // the last entry of a content decides
-	var specials, plain []string
+	last := map[string]addedToken{} // of equal entries the last one decides
+	var order []string
 	for i, a := range added {
 		if a.content == "" {
 			continue
@@ -209,25 +214,31 @@ func (t *Tokenizer) addTokens(added []addedToken, root fields) error {
 			}
 		}
 		next = max(next, id+1)
-		if _, seen := final[a.content]; !seen || a.isSpecial {
-			if a.isSpecial && !t.isSpecial[id] {
-				specials = append(specials, a.content)
-			} else if !seen {
-				plain = append(plain, a.content)
-			}
+		if _, seen := last[a.content]; !seen {
+			order = append(order, a.content)
 		}
-		final[a.content] = a
-		t.isSpecial[id] = t.isSpecial[id] || a.isSpecial
+		a.isSpecial = a.isSpecial || t.isSpecial[id]
+		last[a.content], t.isSpecial[id] = a, a.isSpecial
 	}
-	t.raw, t.normalized = newMatcher(), newMatcher()
-	for _, content := range append(specials, plain...) {
-		a, id := final[content], t.ids[content]
+	slices.SortStableFunc(order, func(a, b string) int {
+		switch x, y := last[a].isSpecial, last[b].isSpecial; {
+		case x && !y:
+			return -1
+		case y && !x:
+			return 1
+		}
+		return 0
+	})
+	t.raw, t.normalized, t.shown = newMatcher(), newMatcher(), map[int]string{}
+	for _, content := range order {
+		a, id := last[content], t.ids[content]
 		if !a.normalized {
 			t.raw.add(content, a, id)
 			continue
 		}
 		if t.normalize != nil {
 			content, _ = t.normalize(content, true)
+			t.shown[int(id)] = content
 		}
 		t.normalized.add(content, a, id)
 	}

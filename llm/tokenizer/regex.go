@@ -3,6 +3,9 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -63,29 +66,36 @@ func compile(expr string) (pattern, error) {
 	// In Oniguruma ^ and $ are the ends of lines.
 	re, err := regexp2.Compile(translated, regexp2.Multiline)
 	if err != nil {
-		return pattern{}, fmt.Errorf("does not compile: %w", err)
+		return pattern{}, fmt.Errorf("does not compile (%w)", err)
 	}
 	return pattern{text: expr, regex: re}, nil
 }
 
+// Oniguruma's \w is Alphabetic, marks, decimal digits and connectors; outside of
+// [] also the Latin-1 fractions and superscripts.
 const (
-	wordClass = `\p{L}\p{M}\p{N}\p{Pc}` + "\u24b6-\u24e9\U0001f130-\U0001f149\U0001f150-\U0001f169\U0001f170-\U0001f189"
-	hexClass  = `0-9a-fA-F`
+	wordInClass = `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}` + "\u24b6-\u24e9\U0001f130-\U0001f149\U0001f150-\U0001f169\U0001f170-\U0001f189"
+	wordClass   = wordInClass + "²³¹¼½¾"
+	hexClass    = `0-9a-fA-F`
+	boundary    = `(?:(?<=[` + wordClass + `])(?![` + wordClass + `])|(?<![` + wordClass + `])(?=[` + wordClass + `]))`
+	noBoundary  = `(?:(?<=[` + wordClass + `])(?=[` + wordClass + `])|(?<![` + wordClass + `])(?![` + wordClass + `]))`
 )
 
-// translate rewrites what the two syntaxes understand differently: \w (letters,
-// marks, all numbers, connectors, enclosed letters), \h (a hexadecimal digit),
-// possessive quantifiers, and the folding of the long s and the Kelvin sign
-// without case. It refuses what cannot be rewritten, and nested unbounded
-// repetition, whose matching time grows exponentially.
+// multiFold are the pairs of letters that some single character folds to.
+var multiFold = []string{"ss", "ff", "fi", "fl", "st"}
+
+// translate rewrites what the two syntaxes understand differently: \w, \b, \h (a
+// hexadecimal digit), possessive quantifiers, repeated intervals, and the folding
+// of the long s and the Kelvin sign without case. It refuses what cannot be
+// rewritten, and nested unbounded repetition, whose matching time grows
+// exponentially.
 func translate(expr string) (string, error) {
 	t := translator{in: []rune(strings.ReplaceAll(expr, "\x00", `\x00`))}
-	t.out.Grow(2 * len(expr))
 	if _, err := t.alternatives(false, 0); err != nil {
 		return "", err
 	}
 	if t.pos < len(t.in) {
-		return "", errors.New("unmatched )")
+		return "", errors.New("has a ) without (")
 	}
 	return t.out.String(), nil
 }
@@ -105,7 +115,7 @@ func (t *translator) peek(s string) bool {
 // or a choice inside, which must not be repeated without bound again.
 func (t *translator) alternatives(fold bool, depth int) (repeats bool, err error) {
 	if depth > 50 {
-		return false, errors.New("groups are nested deeper than 50")
+		return false, errors.New("nests groups deeper than 50")
 	}
 	for t.pos < len(t.in) && t.in[t.pos] != ')' {
 		if t.in[t.pos] == '|' {
@@ -137,7 +147,10 @@ func (t *translator) atom(fold *bool, depth int) (repeats bool, err error) {
 	case '[':
 		return false, t.class(*fold)
 	case '\\':
-		return false, t.escape(false)
+		return false, t.escape()
+	}
+	if *fold && t.pos < len(t.in) && slices.Contains(multiFold, strings.ToLower(string(t.in[t.pos-1:t.pos+1]))) {
+		return false, fmt.Errorf("matches %s without case, which is not supported because one character can stand for both", string(t.in[t.pos-1:t.pos+1]))
 	}
 	if *fold && strings.ContainsRune("sSkK", r) {
 		t.out.WriteString(map[rune]string{'s': "[sSſ]", 'S': "[sSſ]", 'k': "[kK\u212a]", 'K': "[kK\u212a]"}[r])
@@ -168,7 +181,7 @@ func (t *translator) group(fold *bool, depth int) (bool, error) {
 				*fold = inner // (?i): up to the end of the enclosing group
 			}
 		default:
-			return false, fmt.Errorf("the group (?%s is not supported; supported are (?:, (?=, (?!, (?<=, (?<!, (?> and the flag i", string(t.in[t.pos+1:min(len(t.in), end+1)]))
+			return false, fmt.Errorf("has the group (?%s; supported are (?:, (?=, (?!, (?<=, (?<!, (?> and the flag i", string(t.in[t.pos+1:min(len(t.in), end+1)]))
 		}
 		t.out.WriteString(string(t.in[t.pos:end]))
 		t.pos = end
@@ -178,35 +191,44 @@ func (t *translator) group(fold *bool, depth int) (bool, error) {
 		return false, err
 	}
 	if t.pos == len(t.in) {
-		return false, errors.New("missing )")
+		return false, errors.New("lacks a )")
 	}
 	t.pos++
 	t.out.WriteByte(')')
 	return repeats, nil
 }
 
-// quantifiers translates what follows the atom that starts at before in the output.
+// quantifiers translates what follows the atom that starts at before in the
+// output; repeats is whether something in the atom repeats.
 func (t *translator) quantifiers(before int, repeats bool) (unbounded bool, err error) {
 	for count := 0; t.pos < len(t.in); count++ {
-		start := t.pos
-		r := t.in[t.pos]
-		more := r == '*' || r == '+'
-		switch {
-		case more || r == '?':
-			t.pos++
-		case r == '{' && t.bounds(&more):
-		default:
+		text, least, more := t.quantifier()
+		if text == "" {
 			return unbounded, nil
 		}
-		if more && (repeats || count > 0) {
-			return false, errors.New("an unbounded repetition of a part that itself repeats or chooses could take exponential time")
+		interval := text[0] == '{'
+		if interval && least <= 1 && (t.peek("+") || t.peek("*")) {
+			// Up to m of an atom, repeated, is any number of it.
+			if t.in[t.pos] == '*' {
+				least = 0
+			}
+			t.pos++
+			text, more, interval = []string{"*", "+"}[least], true, false
+			if repeats || count > 0 {
+				return false, errExponential
+			}
+			t.out.WriteString(text)
+			unbounded, repeats = true, true
+			continue
+		}
+		if more && (repeats || unbounded) {
+			return false, errExponential
 		}
 		unbounded = unbounded || more
-		interval := r == '{'
 		if count > 0 {
 			t.wrap(before, "(?:")
 		}
-		t.out.WriteString(string(t.in[start:t.pos]))
+		t.out.WriteString(text)
 		if t.peek("?") {
 			t.pos++
 			t.out.WriteByte('?')
@@ -218,6 +240,36 @@ func (t *translator) quantifiers(before int, repeats bool) (unbounded bool, err 
 	return unbounded, nil
 }
 
+var errExponential = errors.New("repeats without bound what itself repeats or chooses, which could take exponential time")
+
+// quantifier steps over one of ? * + {n} {n,} {n,m}, and returns it with its
+// least number and whether it is unbounded; "" when there is none.
+func (t *translator) quantifier() (text string, least int, unbounded bool) {
+	start := t.pos
+	switch t.in[t.pos] {
+	case '?':
+		t.pos++
+		return "?", 0, false
+	case '*':
+		t.pos++
+		return "*", 0, true
+	case '+':
+		t.pos++
+		return "+", 1, true
+	case '{':
+		m := interval.FindStringSubmatch(string(t.in[start:min(len(t.in), start+16)]))
+		if m == nil {
+			return "", 0, false
+		}
+		t.pos += len(m[0])
+		least, _ = strconv.Atoi(m[1])
+		return m[0], least, m[2] == "," && m[3] == ""
+	}
+	return "", 0, false
+}
+
+var interval = regexp.MustCompile(`^\{([0-9]{1,4})(,?)([0-9]{0,4})\}`)
+
 // wrap puts the output from before on into a group.
 func (t *translator) wrap(before int, open string) {
 	all := t.out.String()
@@ -225,55 +277,73 @@ func (t *translator) wrap(before int, open string) {
 	t.out.WriteString(all[:before] + open + all[before:] + ")")
 }
 
-// bounds steps over {n}, {n,} and {n,m}; anything else is literal text.
-func (t *translator) bounds(unbounded *bool) bool {
-	i, digits, comma := t.pos+1, 0, false
-	for ; i < len(t.in) && t.in[i] != '}'; i++ {
-		switch {
-		case t.in[i] >= '0' && t.in[i] <= '9':
-			digits++
-		case t.in[i] == ',' && !comma && digits > 0:
-			comma = true
-		default:
-			return false
-		}
-	}
-	if i >= len(t.in) || digits == 0 {
-		return false
-	}
-	*unbounded = comma && t.in[i-1] == ','
-	t.pos = i + 1
-	return true
-}
-
-func (t *translator) escape(inClass bool) error {
+// escape translates what follows a backslash outside of [].
+func (t *translator) escape() error {
 	if t.pos >= len(t.in) {
 		return errors.New(`ends in \`)
 	}
 	r := t.in[t.pos]
 	t.pos++
-	group := func(open, class string) string {
-		if inClass {
-			return class
-		}
-		return open + class + "]"
-	}
 	switch r {
 	case 'w':
-		t.out.WriteString(group("[", wordClass))
+		t.out.WriteString("[" + wordClass + "]")
+	case 'W':
+		t.out.WriteString("[^" + wordClass + "]")
 	case 'h':
-		t.out.WriteString(group("[", hexClass))
-	case 'W', 'H':
-		if inClass {
-			return fmt.Errorf(`\%c inside [] is not supported`, r)
-		}
-		t.out.WriteString(group("[^", map[rune]string{'W': wordClass, 'H': hexClass}[r]))
-	case 'R', 'X', 'K', 'G', 'g', 'k', 'y', 'Y', 'O', 'N':
-		return fmt.Errorf(`\%c is not supported`, r)
+		t.out.WriteString("[" + hexClass + "]")
+	case 'H':
+		t.out.WriteString("[^" + hexClass + "]")
+	case 'b':
+		t.out.WriteString(boundary)
+	case 'B':
+		t.out.WriteString(noBoundary)
 	default:
-		t.out.WriteByte('\\')
-		t.out.WriteRune(r)
+		return t.plain(r)
 	}
+	return nil
+}
+
+// plain writes the escape of r as it stands; unless it means something else
+// to one of the two engines.
+func (t *translator) plain(r rune) error {
+	if strings.ContainsRune("RXKGgkyYONMCcQE", r) || r >= '1' && r <= '9' {
+		return fmt.Errorf(`has \%c, which is not supported`, r)
+	}
+	switch {
+	case r == 'x' && t.peek("{"):
+		end := slices.Index(t.in[t.pos:], '}')
+		if end < 0 {
+			return errors.New(`has \x{ without }`)
+		}
+		digits := string(t.in[t.pos+1 : t.pos+end])
+		t.pos += end + 1
+		return t.code(digits)
+	case r == 'x' || r == 'u':
+		n := map[rune]int{'x': 2, 'u': 4}[r]
+		digits := string(t.in[t.pos:min(len(t.in), t.pos+n)])
+		t.pos += len([]rune(digits))
+		return t.code(digits)
+	case (r == 'p' || r == 'P') && t.peek("{"):
+		end := slices.Index(t.in[t.pos:], '}')
+		if end < 0 {
+			return fmt.Errorf(`has \%c{ without }`, r)
+		}
+		t.out.WriteString(`\` + string(r) + string(t.in[t.pos:t.pos+end+1]))
+		t.pos += end + 1
+		return nil
+	}
+	t.out.WriteByte('\\')
+	t.out.WriteRune(r)
+	return nil
+}
+
+// code writes the character with the hexadecimal number digits.
+func (t *translator) code(digits string) error {
+	n, err := strconv.ParseUint(digits, 16, 21)
+	if err != nil || !utf8.ValidRune(rune(n)) {
+		return fmt.Errorf("has the character number %q, which is none", digits)
+	}
+	t.out.WriteString(regexp2.Escape(string(rune(n))))
 	return nil
 }
 
@@ -296,14 +366,13 @@ func (t *translator) class(fold bool) error {
 			depth--
 			continue
 		case t.peek("[^") || t.peek("[:") || t.peek("&&"):
-			return fmt.Errorf("%s inside [] is not supported", string(t.in[t.pos:t.pos+2]))
+			return fmt.Errorf("has %s inside [], which is not supported", string(t.in[t.pos:t.pos+2]))
 		case r == '[':
 			t.pos++
 			depth++
 			continue
 		case r == '\\':
-			t.pos++
-			if err := t.escape(true); err != nil {
+			if err := t.escapeInClass(); err != nil {
 				return err
 			}
 			continue
@@ -314,5 +383,25 @@ func (t *translator) class(fold bool) error {
 			t.out.WriteRune('ſ')
 		}
 	}
-	return errors.New("missing ]")
+	return errors.New("lacks a ]")
+}
+
+func (t *translator) escapeInClass() error {
+	t.pos++
+	if t.pos >= len(t.in) {
+		return errors.New(`ends in \`)
+	}
+	r := t.in[t.pos]
+	t.pos++
+	switch r {
+	case 'w':
+		t.out.WriteString(wordInClass)
+	case 'h':
+		t.out.WriteString(hexClass)
+	case 'W', 'H', 'B':
+		return fmt.Errorf(`has \%c inside [], which is not supported`, r)
+	default:
+		return t.plain(r)
+	}
+	return nil
 }

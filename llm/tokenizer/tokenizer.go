@@ -19,6 +19,7 @@ type Special struct {
 // and [FromGGUF] make one.
 type Tokenizer struct {
 	tokens     []string         // content by id, "" where there is none
+	shown      map[int]string   // what decoders see of an added token, where it is not its content
 	has        []bool           // whether the id is in use
 	ids        map[string]int32 // id by content, added tokens first
 	isSpecial  []bool
