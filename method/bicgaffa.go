@@ -35,8 +35,8 @@ import (
 //
 // Assumptions: g and h convex in y, smooth.
 //
-// Failure modes: first-order progress is slow; c_k, or c_max, leaves a distance
-// O(1/c) of x to a stationary point of phi; nothing keeps x where the lower level
+// Failure modes: first-order progress is slow; with fixed steps c_k leaves a
+// distance O(1/c_k) of x to a stationary point of phi; nothing keeps x where the lower level
 // has a solution, and the run then ends as lower level infeasible; without
 // strong convexity of g the gap function is flat in z.
 //
@@ -51,7 +51,8 @@ type BiCGAFFA struct {
 	Gamma2  float64 `opt:"gamma2" default:"1" range:"(0,inf)" doc:"proximal parameter of lambda"`
 	C       float64 `opt:"c" default:"1" range:"(0,inf)" doc:"c_k = c (k+1)^p; with adaptive steps the first c"`
 	P       float64 `opt:"p" default:"0.5" range:"(0,1)" doc:"growth of c_k"`
-	CMax    float64 `opt:"c_max" default:"1000" range:"(0,inf)" doc:"the last c with adaptive steps"`
+	CMax    float64 `opt:"c_max" default:"1e6" range:"(0,inf)" doc:"the largest c with adaptive steps"`
+	XTol    float64 `opt:"x_tol" default:"1e-7" range:"(0,inf)" doc:"with adaptive steps: the run ends when x, extrapolated to 1/c = 0, changes by this times max(1, |x|) at most"`
 	R       float64 `opt:"r" default:"1e6" range:"(0,inf)" doc:"bound of lambda and z with adaptive steps"`
 	Lambda0 float64 `opt:"lambda0" range:"(-inf,inf)" doc:"every component of lambda at the start (faithful mode)"`
 	Z0      float64 `opt:"z0" range:"(-inf,inf)" doc:"every component of z at the start"`
@@ -61,9 +62,15 @@ type BiCGAFFA struct {
 // Name is "bic-gaffa".
 func (m *BiCGAFFA) Name() string { return "bic-gaffa" }
 
-// Defaults are 10,000 iterations and tolerance 1e-4 on the gradient of
-// f + c G, with adaptive steps relative to max(1, |f|).
-func (m *BiCGAFFA) Defaults(bilevel.Mode) (int, float64) { return 10000, 1e-4 }
+// Defaults are 10,000 iterations and a tolerance on the gradient of f + c G: 1e-4
+// in faithful mode, 1e-10 in corrected mode, relative to max(1, |f|) with
+// adaptive steps.
+func (m *BiCGAFFA) Defaults(mode bilevel.Mode) (int, float64) {
+	if mode == bilevel.Faithful {
+		return 10000, 1e-4
+	}
+	return 10000, 1e-10
+}
 
 type bicGaffa struct {
 	e                 *bilevel.Env
@@ -92,7 +99,7 @@ func (m *BiCGAFFA) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		if e.Dense() == nil {
 			return nil, &bilevel.SettingError{Field: "step", Value: o.Step, Allowed: "fixed where the variables are not []float64"}
 		}
-		it.gap = newGapDescent(e, newProxLevel(e, o.Gamma1, o.Gamma2, o.R, true), nil, it.x, it.y, it.z, it.theta, it.l, o.C, o.CMax)
+		it.gap = newGapDescent(e, newProxLevel(e, o.Gamma1, o.Gamma2, o.R, true), nil, it.x, it.y, it.z, it.theta, it.l, o.C, o.CMax, o.XTol)
 		return it, nil
 	}
 	it.dx, it.px, it.oldX = it.x.New(), it.x.New(), it.x.New()

@@ -16,18 +16,27 @@ import (
 // with a regularised gap function G >= 0 and a growing c, which the published
 // single loops follow with one step per block and iteration. Here theta (and
 // lambda) in G are exact, so that the gradient of Phi_c is, and (x, y, z) takes
-// spectral projected gradient steps with an Armijo test (spg.go); c grows by the
-// factor 10 from c to c_max whenever the projected gradient of Phi_c is below
-// tolerance/c times max(1, |f|); at c_max the run then ends. (A looser test for
-// small c leaves the work to large c, where Phi_c is ill-conditioned.) What is left of c is a distance of O(1/c_max) of x to a
-// stationary point of phi.
+// spectral projected gradient steps with an Armijo test (spg.go). What a finite
+// c leaves is a distance of O(1/c) of x to a stationary point of phi, and a
+// large one makes Phi_c badly conditioned and multiplies rounding errors by c.
+// So c grows by the factor 10 from c on, by stages:
 //
-//	LV-HBA     G = g(x,y) - min over theta, max over lambda of
-//	               g(x,theta) + <lambda, h(x,theta)> + |theta - y|²/(2 gamma1) - |lambda - z|²/(2 gamma2),
-//	           over (x, y) in C, z in [lo, r]
-//	BiC-GAFFA  G = max over lambda of  g(x,y) + <lambda, h(x,y)> - |lambda - z|²/(2 gamma2)
-//	               - min over theta of  g(x,theta) + <z, h(x,theta)> + |theta - y|²/(2 gamma1),
-//	           over x in X, y in Y, z in [lo, r]
+//   - a stage below c = 100 is a way to the next one: it ends when c times the
+//     projected gradient of Phi_c is at most 1e-4 max(1, |f|), or after 50 steps;
+//
+//   - one from c = 100 on is solved until that is at most tolerance max(1, |f|), or
+//     is rounding, by quasi-Newton steps before spectral ones
+//     (quasinewton.go). Its solution joins the extrapolation of u(1/c) to
+//     1/c = 0 (continuation.go), which also gives the next start. The run ends
+//     at the extrapolated point when its x has settled, or at c_max.
+//
+//     LV-HBA     G = g(x,y) - min over theta, max over lambda of
+//     g(x,theta) + <lambda, h(x,theta)> + |theta - y|²/(2 gamma1) - |lambda - z|²/(2 gamma2),
+//     over (x, y) in C, z in [lo, r]
+//     BiC-GAFFA  G = max over lambda of  g(x,y) + <lambda, h(x,y)> - |lambda - z|²/(2 gamma2)
+//
+//   - min over theta of  g(x,theta) + <z, h(x,theta)> + |theta - y|²/(2 gamma1),
+//     over x in X, y in Y, z in [lo, r]
 type gapDescent struct {
 	e           *bilevel.Env
 	p           *bilevel.Problem
@@ -37,7 +46,11 @@ type gapDescent struct {
 	theta, l    vec.Vector // l is lambda
 	u           vec.Vector // (x, y, z)
 	c           *float64
-	limit       float64
+	steps       *float64 // taken in this stage
+	limit       float64  // the largest c
+	settle      float64  // relative change of the extrapolated x at which the run ends
+	path        *continuation
+	next        vec.Vector
 	tx, ty, tz  vec.Vector // a point split into its blocks
 	dx, dy, dz  vec.Vector
 	hy          []float64 // h(x, y), and then the maximiser at it
@@ -45,17 +58,28 @@ type gapDescent struct {
 	upper       *float64 // f at the point of the last value
 	projectFail error
 	spg         *spg
+	quasi       *quasiNewton
 }
 
-const stageGrowth = 10
+const (
+	stageGrowth = 10
+	// Stages below accurateFrom are ways to the next: they end at
+	// approachTolerance, or after approachSteps.
+	accurateFrom      = 100
+	approachTolerance = 1e-4
+	approachSteps     = 50
+	// roundingSteps is the number of steps without progress after which a
+	// projected gradient as small as rounding is taken for that.
+	roundingSteps = 5
+)
 
-func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, theta, l vec.Vector, c, limit float64) *gapDescent {
+func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, theta, l vec.Vector, c, limit, settle float64) *gapDescent {
 	p := e.Dense()
 	rows := 0
 	if p.Coupling != nil {
 		rows = p.Coupling.Rows
 	}
-	d := &gapDescent{e: e, p: p, prox: prox, set: set, x: x, y: y, z: z, theta: theta, l: l, limit: math.Max(c, limit),
+	d := &gapDescent{e: e, p: p, prox: prox, set: set, x: x, y: y, z: z, theta: theta, l: l, limit: math.Max(c, limit), settle: settle,
 		tx: x.New(), ty: y.New(), dx: x.New(), dy: y.New(), c: e.Scalar("c", c), upper: e.Scalar("upper", 0)}
 	start := vec.NewDense(p.NX + p.NY + rows)
 	if rows > 0 {
@@ -65,7 +89,12 @@ func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, thet
 	d.project(start)
 	d.u = e.BlockFrom("u", start)
 	d.spg = newSPGOn(e, d.u, d.project, d)
-	d.spg.smooth = true
+	d.spg.smooth, d.spg.unit = true, 1 / *d.c
+	d.path, d.next, d.steps = newContinuation(e, d.u), d.u.New(), e.Scalar("steps", 0)
+	d.quasi = newQuasiNewton(e, d.u)
+	if d.accurate() {
+		d.spg.propose(d.quasi)
+	}
 	return d
 }
 
@@ -188,35 +217,91 @@ func (d *gapDescent) step(p *bilevel.Progress) (bilevel.Status, error) {
 	if err := s.begin(); err != nil {
 		return bilevel.Running, err
 	}
-	below := func() bool {
-		return !d.e.Stopped() && s.stationarity**d.c <= d.e.Settings.Tolerance*math.Max(1, math.Abs(*d.upper))
+	ended, stuck := d.solved(), false
+	if !ended && !d.e.Stopped() {
+		var err error
+		if stuck, err = s.iterate(); err != nil {
+			return bilevel.Running, err
+		}
+		*d.steps++
+		ended = d.solved()
 	}
-	final := *d.c >= d.limit
-	if !(final && below()) && !d.e.Stopped() {
-		stuck, err := s.iterate()
+	status := bilevel.Running
+	p.Gamma, p.Step, p.Stationarity = *d.c, s.moved, s.stationarity**d.c
+	if (ended || stuck) && !d.e.Stopped() {
+		done, err := d.endStage(ended || d.rounding())
 		if err != nil {
 			return bilevel.Running, err
 		}
-		switch {
-		case d.e.Stopped():
-		case stuck && final:
-			return bilevel.Running, s.stuckError("f + c G")
-		case !final && (stuck || below()):
-			*d.c = math.Min(stageGrowth**d.c, d.limit)
-			s.renew()
-			if err := s.begin(); err != nil {
-				return bilevel.Running, err
-			}
+		if done {
+			status = bilevel.Converged
 		}
 	}
 	d.split(d.u, d.x, d.y, d.z)
 	if d.l != nil {
 		copy(d.l.(vec.Dense), d.prox.l)
 	}
-	p.Gamma, p.Step, p.Stationarity = *d.c, s.moved, s.stationarity**d.c
 	observe(d.e, p, false)
-	if *d.c >= d.limit && below() {
-		return bilevel.Converged, nil
+	return status, nil
+}
+
+// solved tells whether the stage has ended: the projected gradient is below the
+// tolerance, or no longer falls and is all rounding.
+func (d *gapDescent) solved() bool {
+	if d.e.Stopped() {
+		return false
 	}
-	return bilevel.Running, nil
+	s, tolerance := d.spg, d.e.Settings.Tolerance
+	if !d.accurate() {
+		if *d.steps >= approachSteps {
+			return true
+		}
+		tolerance = math.Max(tolerance, approachTolerance)
+	}
+	return s.stationarity**d.c <= tolerance*math.Max(1, math.Abs(*d.upper)) ||
+		*s.idle >= roundingSteps && d.rounding() && s.stationarity <= 2**s.bestSize
+}
+
+// accurate tells whether the solution of the stage is used for extrapolation.
+func (d *gapDescent) accurate() bool { return *d.c >= math.Min(accurateFrom, d.limit) }
+
+// rounding tells whether the projected gradient of Phi_c is no larger than what
+// rounding and the tolerance of theta may make it.
+func (d *gapDescent) rounding() bool {
+	return d.spg.stationarity <= 100*proxTol*math.Max(1, vec.Norm(d.spg.g))
+}
+
+// endStage raises c, or reports that the run is done: x has settled, or c cannot
+// be raised. solved tells whether the solution of the stage is good.
+func (d *gapDescent) endStage(solved bool) (done bool, err error) {
+	switch {
+	case solved && d.accurate():
+		d.path.add(*d.c, d.u)
+		change := d.path.limit(d.next, d.p.NX)
+		d.split(d.next, d.tx, d.ty, d.tz)
+		settled := change <= d.settle*math.Max(1, vec.Norm(d.tx))
+		switch {
+		case settled || *d.c < d.limit:
+		case change < math.Inf(1):
+			d.e.Note("c has reached c_max = %g while x, extrapolated to 1/c = 0, still changes by %.2g", d.limit, change)
+		default:
+			d.e.Note("x is that of c = %g: no earlier stage was solved well enough to extrapolate from", d.limit)
+		}
+		if settled || *d.c >= d.limit {
+			d.project(d.next)
+			d.u.Copy(d.next)
+			return true, d.projectFail
+		}
+	case *d.c >= d.limit:
+		return false, d.spg.stuckError("f + c G")
+	}
+	*d.c = math.Min(stageGrowth**d.c, d.limit)
+	*d.steps, d.spg.unit = 0, 1 / *d.c
+	if d.accurate() {
+		d.spg.propose(d.quasi)
+		d.path.predict(d.u, *d.c)
+		d.project(d.u)
+	}
+	d.spg.renew()
+	return false, d.spg.begin()
 }

@@ -34,10 +34,11 @@ import (
 //
 // Assumptions: lower level convex in y, C convex, Proj_C computable.
 //
-// Failure modes: a convex program over all variables per iteration; the
-// simultaneous explicit update of theta and lambda is stable only for eta below
-// about 1/(gamma |grad_y h|²), and diverges on the toy LLC with the published steps; c_k ends where the iterations end, and leaves a distance O(1/c_k) of x
-// to a stationary point of phi.
+// Failure modes: a convex program over all variables per iteration; with fixed
+// steps the simultaneous explicit update of theta and lambda is stable only for
+// eta below about 1/(gamma |grad_y h|²), and diverges on the toy LLC with the
+// published steps, and c_k ends where the iterations end, which leaves a distance
+// O(1/c_k) of x to a stationary point of phi.
 //
 // Stationarity is |(x+ - x, y+ - y)| / alpha, times c_k for the gradient of
 // f + c_k G; PenalisedY is y, and in faithful mode so is Y.
@@ -51,7 +52,8 @@ type LVHBA struct {
 	Gamma2     float64 `opt:"gamma2" default:"10" range:"(0,inf)" doc:"proximal parameter of lambda"`
 	C          float64 `opt:"c" default:"1" range:"(0,inf)" doc:"c_k = c (k+1)^p; with adaptive steps the first c"`
 	P          float64 `opt:"p" default:"0.3" range:"(0,1)" doc:"growth of c_k; the theory asks for less than 1/2"`
-	CMax       float64 `opt:"c_max" default:"1000" range:"(0,inf)" doc:"the last c with adaptive steps"`
+	CMax       float64 `opt:"c_max" default:"1e6" range:"(0,inf)" doc:"the largest c with adaptive steps"`
+	XTol       float64 `opt:"x_tol" default:"1e-7" range:"(0,inf)" doc:"with adaptive steps: the run ends when x, extrapolated to 1/c = 0, changes by this times max(1, |x|) at most"`
 	R          float64 `opt:"r" default:"1000" range:"(0,inf)" doc:"bound of lambda and z"`
 	Lambda0    float64 `opt:"lambda0" range:"(-inf,inf)" doc:"every component of lambda at the start"`
 	Z0         float64 `opt:"z0" range:"(-inf,inf)" doc:"every component of z at the start"`
@@ -62,9 +64,15 @@ type LVHBA struct {
 // Name is "lv-hba".
 func (m *LVHBA) Name() string { return "lv-hba" }
 
-// Defaults are 10,000 iterations and tolerance 1e-4 on the gradient of
-// f + c G, with adaptive steps relative to max(1, |f|).
-func (m *LVHBA) Defaults(bilevel.Mode) (int, float64) { return 10000, 1e-4 }
+// Defaults are 10,000 iterations and a tolerance on the gradient of f + c G: 1e-4
+// in faithful mode, 1e-10 in corrected mode, relative to max(1, |f|) with
+// adaptive steps.
+func (m *LVHBA) Defaults(mode bilevel.Mode) (int, float64) {
+	if mode == bilevel.Faithful {
+		return 10000, 1e-4
+	}
+	return 10000, 1e-10
+}
 
 type lvhba struct {
 	e                   *bilevel.Env
@@ -104,7 +112,7 @@ func (m *LVHBA) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		it.dl, it.h = it.l.New(), it.l.New()
 	}
 	if it.corrected && o.Step != "fixed" {
-		it.gap = newGapDescent(e, newProxLevel(e, o.Gamma1, o.Gamma2, o.R, false), it.set, it.x, it.y, it.z, it.theta, it.l, o.C, o.CMax)
+		it.gap = newGapDescent(e, newProxLevel(e, o.Gamma1, o.Gamma2, o.R, false), it.set, it.x, it.y, it.z, it.theta, it.l, o.C, o.CMax, o.XTol)
 		return it, nil
 	}
 	it.dx, it.px, it.oldX = it.x.New(), it.x.New(), it.x.New()

@@ -9,7 +9,9 @@ package method
 //	     clipped to [1e-10, 1e10]; where <s, u> <= 0 a step of the size of x
 //	     (SPG2 takes 1e10, which may leave the region where the lower level is solvable).
 //
-// A trial at which the lower level has no solution counts as phi = +Inf.
+// A trial at which the lower level has no solution counts as phi = +Inf. Where
+// phi is badly conditioned, a caller adds directions of quasinewton.go, which are
+// tried first (propose).
 //
 // Where the decrease that t promises is below the accuracy of phi (valueAccuracy
 // relative), values decide nothing, and phi(x+) is replaced by the trapezoidal
@@ -60,11 +62,13 @@ type spg struct {
 	count     *float64            // how many were stored; 0 before the first step
 	at        *float64            // phi(x)
 	lambda    *float64
-	kink      *sampler // nil away from []float64 and in many variables
-	smooth    bool     // the objective has no kinks
+	kink      *sampler     // nil away from []float64 and in many variables
+	quasi     *quasiNewton // nil: spectral steps only
+	smooth    bool         // the objective has no kinks
 	// The least phi and stationarity so far, and the steps since either fell.
 	bestPhi, bestSize, idle *float64
 
+	unit         float64 // the size of phi below which its changes are compared with it, not with |phi|
 	phi          float64 // phi(x)
 	stationarity float64 // |Proj_X(x - grad phi) - x| at x
 	moved        float64 // length of the last step
@@ -78,7 +82,7 @@ func newSPG(e *bilevel.Env, x vec.Vector, objective spgObjective) *spg {
 
 // newSPGOn is newSPG on the set with the given projection.
 func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective spgObjective) *spg {
-	s := &spg{e: e, project: project, objective: objective, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
+	s := &spg{e: e, project: project, objective: objective, unit: 1, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
 		count: e.Scalar("spg.count", 0), at: e.Scalar("spg.phi", 0), lambda: e.Scalar("spg.lambda", 0),
 		bestPhi: e.Scalar("spg.best", math.MaxFloat64), bestSize: e.Scalar("spg.best_stationarity", math.MaxFloat64), idle: e.Scalar("spg.idle", 0)}
 	if e.Dense() != nil && x.Len() <= kinkVariables {
@@ -93,8 +97,22 @@ func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective 
 	return s
 }
 
-// restart forgets the values so far: x was moved.
-func (s *spg) restart() { *s.count = 0 }
+// propose makes the iteration try directions of q before spectral ones.
+func (s *spg) propose(q *quasiNewton) {
+	s.quasi = q
+	if *s.count > 0 {
+		s.projected(s.x, s.g)
+		q.at(s.w)
+	}
+}
+
+// restart forgets the values so far: x was moved, or the iteration is stalled.
+func (s *spg) restart() {
+	*s.count = 0
+	if s.quasi != nil {
+		s.quasi.clear()
+	}
+}
 
 // renew forgets all that is known of the objective, which has changed.
 func (s *spg) renew() {
@@ -136,6 +154,9 @@ func (s *spg) begin() error {
 		return err
 	}
 	s.remember(phi, 0, s.projected(s.x, s.g))
+	if s.quasi != nil {
+		s.quasi.at(s.w)
+	}
 	if *s.lambda == 0 {
 		*s.lambda = 1
 		if s.stationarity > 0 {
@@ -155,22 +176,47 @@ func (s *spg) step() (stalled bool, err error) {
 		return false, err
 	}
 	s.moved = 0
+	lambda := *s.lambda
+	if s.quasi != nil {
+		s.quasi.direction(s.d, s.x, lambda)
+		s.d.Add(1, s.x)
+		s.project(s.d)
+		s.d.Add(-1, s.x)
+		if slope := s.g.Dot(s.d); slope < 0 {
+			if found, err := s.search(slope, quasiTrials); found || err != nil || s.e.Stopped() {
+				return false, err
+			}
+		}
+		s.quasi.clear()
+		lambda = math.Min(lambda, quasiReach*math.Max(1, vec.Norm(s.x))/vec.Norm(s.g))
+	}
 	s.d.Copy(s.x)
-	s.d.Add(-*s.lambda, s.g)
+	s.d.Add(-lambda, s.g)
 	s.project(s.d)
 	s.d.Add(-1, s.x)
 	// Exactly <g, d> <= -|d|²/lambda; g normal to a face of X makes <g, d> all rounding.
-	slope := math.Min(s.g.Dot(s.d), -s.d.Dot(s.d) / *s.lambda)
+	slope := math.Min(s.g.Dot(s.d), -s.d.Dot(s.d)/lambda)
 	if !(slope < 0) {
 		return s.stationarity > 0, nil
 	}
+	found, err := s.search(slope, spgTrials)
+	if found || err != nil || s.e.Stopped() {
+		return false, err
+	}
+	_, err = s.objective.value(s.x)
+	return true, err
+}
+
+// search goes along d, of the given slope, to the first trial that is
+// acceptable, if there is one among so many.
+func (s *spg) search(slope float64, trials int) (found bool, err error) {
 	bound := 0.0 // the largest of the last values, less phi(x)
 	for i := range min(int(*s.count), spgMemory) {
 		bound = math.Max(bound, *s.memory[i])
 	}
 	noise := valueAccuracy * math.Max(1, math.Abs(s.phi))
 	t := 1.0
-	for range spgTrials {
+	for range trials {
 		s.x1.Copy(s.x)
 		s.x1.Add(t, s.d)
 		phi, err := s.objective.value(s.x1)
@@ -201,7 +247,7 @@ func (s *spg) step() (stalled bool, err error) {
 				}
 			}
 			s.accept(t, phi, change)
-			return false, nil
+			return true, nil
 		}
 		next := -t * t * slope / (2 * (change - t*slope))
 		if !(next >= 0.1*t && next <= 0.9*t) {
@@ -209,8 +255,7 @@ func (s *spg) step() (stalled bool, err error) {
 		}
 		t = next
 	}
-	_, err = s.objective.value(s.x)
-	return true, err
+	return false, nil
 }
 
 // accept moves to the trial x1 = x + t d and chooses the next lambda.
@@ -223,6 +268,9 @@ func (s *spg) accept(t, phi, change float64) {
 	s.g.Copy(s.g1)
 	s.remember(phi, change, s.projected(s.x, s.g))
 	s.moved = math.Sqrt(ss)
+	if s.quasi != nil {
+		s.quasi.learn(t, s.d, s.w)
+	}
 	if su > 0 {
 		*s.lambda = clipSpectral(ss / su)
 	} else if s.stationarity > 0 {
@@ -250,7 +298,7 @@ func (s *spg) iterate() (stuck bool, err error) {
 		}
 		s.restart()
 	}
-	if s.phi < *s.bestPhi-10*valueAccuracy*math.Max(1, math.Abs(s.phi)) || s.stationarity < *s.bestSize/2 {
+	if s.phi < *s.bestPhi-10*valueAccuracy*math.Max(s.unit, math.Abs(s.phi)) || s.stationarity < *s.bestSize/2 {
 		*s.bestPhi, *s.bestSize, *s.idle = math.Min(s.phi, *s.bestPhi), math.Min(s.stationarity, *s.bestSize), 0
 	} else {
 		*s.idle++
