@@ -5,9 +5,12 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/problems"
 	"github.com/bilevel-go/bilevel/problems/transit/network"
+	"github.com/bilevel-go/bilevel/problems/transit/prices"
+	"github.com/bilevel-go/bilevel/problems/transit/published"
 	"github.com/bilevel-go/bilevel/problems/transit/response"
 )
 
@@ -58,23 +61,68 @@ func (f Family) Open(r problems.Request) (*problems.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	limits, err := newLimits(n, o)
+	if err != nil {
+		return nil, err
+	}
+	var p *bilevel.Problem
+	if faithful := r.Mode == bilevel.Faithful && (r.Method == "" || r.Method == "blocc"); faithful {
+		p, err = d.published(o, limits)
+	} else {
+		p, err = d.exact(o, limits)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Name = r.Name
+	return &problems.Instance{
+		Name:      r.Name,
+		Title:     fmt.Sprintf("%s: %d candidate links, %d pairs, %.6g %s", title(n), d.m.Links, d.m.Pairs, d.m.Total, n.Trips),
+		Doc:       doc(n),
+		Source:    n.Source + "; model: arXiv 2406.10148",
+		Problem:   p,
+		Metrics:   d.metrics,
+		Compare:   d.compare,
+		Options:   resolved(o),
+		Published: map[string]map[string]string{"blocc": published.Settings(d.m.Stations)},
+	}, nil
+}
+
+// exact is the problem with exact oracles, within the planner's limits.
+func (d *design) exact(o *Options, l *limits) (*bilevel.Problem, error) {
 	p, err := d.problem()
 	if err != nil {
 		return nil, err
 	}
-	p.Name, p.Oracle = r.Name, newOracle(d)
-	if p.X0, err = d.start(o.Start); err != nil {
+	if p.X, err = l.set(); err != nil {
 		return nil, err
 	}
-	return &problems.Instance{
-		Name:    r.Name,
-		Title:   fmt.Sprintf("%s: %d candidate links, %d pairs, %.6g %s", title(n), d.m.Links, d.m.Pairs, d.m.Total, n.Trips),
-		Doc:     doc(n),
-		Source:  n.Source + "; model: arXiv 2406.10148",
-		Problem: p,
-		Metrics: d.metrics,
-		Options: resolved(o),
-	}, nil
+	x0, err := d.start(o.Start)
+	if err != nil {
+		return nil, err
+	}
+	p.X0 = make([]float64, len(x0))
+	p.X.Project(p.X0, x0)
+	p.Oracle = &searching{newOracle(d), searcher{prices.New(d.network, l.options())}}
+	return p, nil
+}
+
+// searching is the oracle of the problem: exact solutions, bounds and a search.
+type searching struct {
+	*oracle
+	searcher
+}
+
+// published is the published formulation, which knows no limits.
+func (d *design) published(o *Options, l *limits) (*bilevel.Problem, error) {
+	if l.any {
+		return nil, &bilevel.SettingError{Field: "mode", Value: bilevel.Faithful, Allowed: "corrected with budget, symmetric, force or forbid: the published method has no such limits"}
+	}
+	x, err := published.Start(d.network, o.Run)
+	if err != nil {
+		return nil, err
+	}
+	return published.Problem(d.network, x)
 }
 
 func title(n *network.Network) string {

@@ -28,6 +28,11 @@ type Options struct {
 	TripWeight    float64 `opt:"trip_weight" default:"1" range:"(0,inf)" doc:"TNTP: factor of the trips"`
 	Rows          int     `opt:"rows" default:"10" range:"[1,200]" doc:"transit/grid: stations from north to south"`
 	Columns       int     `opt:"columns" default:"10" range:"[1,200]" doc:"transit/grid: stations from west to east"`
+	Budget        float64 `opt:"budget" range:"[0,inf)" doc:"largest total construction cost; 0: no limit"`
+	Symmetric     bool    `opt:"symmetric" doc:"both directions of a link get the same capacity"`
+	Force         string  `opt:"force" doc:"links that must have some capacity at least, such as 1>2:0.5,2>1:0.5"`
+	Forbid        string  `opt:"forbid" doc:"links that must not be built, such as 3>4,4>3"`
+	Run           int     `opt:"run" default:"1" range:"[1,10]" doc:"faithful mode: number of the published start (transit/9node has 10)"`
 	Start         string  `opt:"start" default:"all" doc:"first capacities: all (what everybody needs on the shortest path), none, or one number for every link"`
 }
 

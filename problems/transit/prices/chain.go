@@ -35,6 +35,7 @@ const (
 	ridgeRounds = 5     // climbs and ridges per kick
 	promising   = 0.005 // relative distance from the best up to which a ridge is climbed
 	gain        = 1e-10
+	gainLimited = 1e-5 // where each trial is dear
 )
 
 // stream is the random stream of a chain for its present kick.
@@ -47,6 +48,9 @@ func (c *chain) stream(seed uint64, id int, purpose uint64) *rand.Rand {
 func (c *chain) run(seed uint64, id int, budget int, pool [][]float64, stop func() bool) {
 	s := c.s
 	s.set(c.now)
+	if s.limited != nil && c.kicks == 0 {
+		s.repair()
+	}
 	s.paths.work = 0
 	for s.paths.work < budget && !stop() {
 		if !c.climb(c.stream(seed, id, 1), budget, stop) {
@@ -68,6 +72,9 @@ func (c *chain) run(seed uint64, id int, budget int, pool [][]float64, stop func
 		c.at, c.quiet, c.ridges = 0, 0, 0
 		c.kick(c.stream(seed, id, 2), pool)
 		s.set(s.price)
+		if s.limited != nil {
+			s.repair()
+		}
 	}
 	copy(c.now, s.price)
 }
@@ -90,10 +97,20 @@ func (c *chain) climb(rng *rand.Rand, budget int, stop func() bool) bool {
 		if s.fixed[l] {
 			continue
 		}
-		if price, m := s.line(l, c.ridges > 0); m > value+gain*math.Max(1, math.Abs(value)) {
+		fine := c.ridges > 0
+		if s.limited != nil {
+			if price, opposite, m := s.lineLimited(l, fine); m > value+gainLimited*math.Max(1, math.Abs(value)) {
+				s.move(l, price)
+				if s.limited.mirror != nil {
+					s.move(s.limited.mirror[l], opposite)
+				}
+				value, c.quiet = s.value(), 0
+			}
+			continue
+		}
+		if price, m := s.line(l, fine); m > value+gain*math.Max(1, math.Abs(value)) {
 			s.move(l, price)
-			value = s.value()
-			c.quiet = 0
+			value, c.quiet = s.value(), 0
 		}
 	}
 	return true

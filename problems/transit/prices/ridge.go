@@ -43,6 +43,9 @@ func (r *row) add(d []float64, t float64) {
 // ridge climbs along ties for at most steps steps and reports the gain.
 func (c *chain) ridge(steps int) float64 {
 	s := c.s
+	if s.limited != nil {
+		return 0
+	}
 	s.flows(c.flow, c.share)
 	for l, f := range c.flow {
 		if f == 0 && s.price[l] >= 0 && !s.fixed[l] {
@@ -90,7 +93,7 @@ func (c *chain) gradient() {
 	clear(c.grad)
 	c.rows = c.rows[:0]
 	_, spent := s.totals()
-	weight := s.weight
+	weight := 0.0
 	if spent > s.budget {
 		weight += s.penalty
 	}

@@ -24,6 +24,11 @@ type Options struct {
 	Budget float64
 	// Forbidden links are not built; nil forbids none.
 	Forbidden []bool
+	// Least bounds the capacity of each link from below; nil bounds none.
+	Least []float64
+	// Mirror is, per link, the opposite one, which gets the same capacity; nil
+	// leaves directions apart.
+	Mirror []int32
 }
 
 const (
@@ -38,12 +43,16 @@ const (
 func New(n *network.Network, o Options) *Search {
 	g := newGraph(n)
 	s := &Search{g: g, o: o, budget: min(perRound, 1000*(g.n+g.links)*g.n)}
+	if newLimited(g, &o) != nil {
+		s.budget *= 4 // its trials are dearer
+	}
 	near := nearest(g)
 	for range chains {
 		st := newState(g)
 		if o.Budget > 0 {
 			st.budget, st.penalty = o.Budget, g.priceOfMoney()
 		}
+		st.limited = newLimited(g, &o)
 		if o.Forbidden != nil {
 			copy(st.fixed, o.Forbidden)
 		}
@@ -183,18 +192,18 @@ func (v *memoryView) save(m *memory) {
 // Best sets x (links) to the capacities of the best design in memory and returns
 // its profit and its construction cost.
 func (s *Search) Best(x, memory []float64) (profit, cost float64) {
-	return s.evaluate(x, make([]float64, s.g.demand), s.Prices(memory))
-}
-
-// Prices are those of the best design in memory (links; negative: not built).
-func (s *Search) Prices(memory []float64) []float64 { return memory[head : head+s.g.links] }
-
-// evaluate sets flow (links) and share (pairs) to what price (links; negative:
-// closed) induces, and returns the profit and the construction cost of building
-// exactly that flow.
-func (s *Search) evaluate(flow, share, price []float64) (profit, cost float64) {
 	st := newState(s.g)
-	st.set(price)
-	st.flows(flow, share)
-	return st.totals()
+	st.limited = newLimited(s.g, &s.o)
+	st.set(memory[head : head+s.g.links])
+	st.flows(x, make([]float64, s.g.demand))
+	profit, cost = st.totals()
+	if d := st.limited; d != nil {
+		copy(d.flow, x)
+		for l := range x {
+			x[l] = d.capacity(l)
+			profit -= s.g.cost[l] * (x[l] - d.flow[l])
+			cost += s.g.cost[l] * (x[l] - d.flow[l])
+		}
+	}
+	return profit, cost
 }

@@ -12,11 +12,12 @@ type state struct {
 	trees  []tree
 	profit []float64 // by origin
 	spent  []float64 // construction cost by origin
-	// merit is profit - weight*spent - penalty*max(0, spent - budget).
-	weight, penalty, budget float64
-	alt                     tree
-	entries                 []entry
-	stops                   []float64
+	// merit is profit - penalty*max(0, spent - budget).
+	penalty, budget float64
+	alt             tree
+	entries         []entry
+	stops           []float64
+	limited         *limited // nil: capacities are the flows
 }
 
 func newState(g *graph) *state {
@@ -63,14 +64,25 @@ func (s *state) totals() (profit, spent float64) {
 
 // merit is what the search maximises, for given totals.
 func (s *state) merit(profit, spent float64) float64 {
-	m := profit - s.weight*spent
+	m := profit
 	if over := spent - s.budget; over > 0 {
 		m -= s.penalty * over
 	}
 	return m
 }
 
-func (s *state) value() float64 { return s.merit(s.totals()) }
+// value is the merit of the present prices.
+func (s *state) value() float64 {
+	profit, spent := s.totals()
+	if s.limited != nil {
+		extra, ok := s.extra()
+		if !ok {
+			return math.Inf(-1)
+		}
+		profit, spent = profit-extra, spent+extra
+	}
+	return s.merit(profit, spent)
+}
 
 // move changes the price of link l and the paths that this changes.
 func (s *state) move(l int32, price float64) {
