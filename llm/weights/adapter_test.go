@@ -262,8 +262,9 @@ func TestTargets(t *testing.T) {
 func FuzzAdapterConfig(f *testing.F) {
 	f.Add([]byte(`{"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":["q_proj"],"rank_pattern":{"a":1}}`))
 	f.Add([]byte(`{"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":"all-linear","use_rslora":true,"modules_to_save":["lm_head"]}`))
+	path := filepath.Join(f.TempDir(), AdapterConfigFile)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		path := write(t, filepath.Join(t.TempDir(), AdapterConfigFile), b)
+		write(t, path, b)
 		var c, again AdapterConfig
 		if c.read(path) != nil || len(c.Targets.Names) == 0 && c.Targets.Pattern == "" {
 			return

@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -192,8 +193,9 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte("{" + plainLlama + "}"))
 	f.Add([]byte("{" + plainLlama + `,"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4,"original_max_position_embeddings":64},"eos_token_id":[1]}`))
 	f.Add([]byte(`{"model_type":"gpt_neox","vocab_size":11,"hidden_size":8,"intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":2,"rotary_pct":0.5}`))
+	path := filepath.Join(f.TempDir(), "config.json")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		path := write(t, filepath.Join(t.TempDir(), "config.json"), b)
+		write(t, path, b)
 		c, err := ReadConfig(path)
 		if err != nil {
 			return
@@ -216,12 +218,11 @@ func FuzzLlama2c(f *testing.F) {
 	f.Add(llama2cBytes(5, 0))
 	f.Add(llama2cBytes(-5, 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		path := write(t, filepath.Join(t.TempDir(), "x.bin"), b)
-		c, s, err := openLlama2c(path)
+		s := newStore("fuzz")
+		c, err := s.addLlama2c(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			return
 		}
-		defer s.Close()
 		for _, p := range c.Parameters() {
 			if v, _, err := s.Tensor(p.Name); err != nil || len(v) > len(b) {
 				t.Fatalf("%s: %d values, %v", p.Name, len(v), err)

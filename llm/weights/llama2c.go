@@ -15,7 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 )
 
 const llama2cHeader = 28
@@ -34,7 +34,7 @@ func openLlama2c(path string) (*Config, *Store, error) {
 	return c, s, nil
 }
 
-func (s *Store) addLlama2c(f *os.File, size int64) (*Config, error) {
+func (s *Store) addLlama2c(f io.ReaderAt, size int64) (*Config, error) {
 	var b [llama2cHeader]byte
 	if size < llama2cHeader {
 		return nil, refuse(s.path, "file length", size, fmt.Sprintf("at least %d bytes", llama2cHeader))
@@ -68,7 +68,7 @@ func (s *Store) addLlama2c(f *os.File, size int64) (*Config, error) {
 }
 
 // placeLlama2c enters the tensors in the file's order.
-func (s *Store) placeLlama2c(c *Config, f *os.File, size int64) error {
+func (s *Store) placeLlama2c(c *Config, f io.ReaderAt, size int64) error {
 	at := int64(llama2cHeader)
 	add := func(name string, rearrange func([]float32), shape ...int) error {
 		n, _ := volume(shape)

@@ -146,13 +146,9 @@ func (p *headerParser) parse() error {
 func (p *headerParser) parseMetadata() error {
 	p.metadata = map[string]string{}
 	return p.object("__metadata__", func(key string) error {
-		token, err := p.token()
+		value, err := p.text("__metadata__ " + clip(key))
 		if err != nil {
 			return err
-		}
-		value, ok := token.(string)
-		if !ok {
-			return refuse(p.path, "__metadata__ "+clip(key), token, "a string")
 		}
 		if _, again := p.metadata[key]; again {
 			return refuse(p.path, "__metadata__ "+clip(key), "again", "one entry of a name")
@@ -175,10 +171,7 @@ func (p *headerParser) parseTensor(name string) (*tensor, int64, error) {
 		seen[key] = true
 		switch key {
 		case "dtype":
-			var token json.Token
-			if token, err = p.token(); err == nil {
-				t.dtype, _ = token.(string)
-			}
+			t.dtype, err = p.text(what + " dtype")
 		case "shape":
 			t.shape, err = p.integers(what + " shape")
 		case "data_offsets":
@@ -223,6 +216,19 @@ func (p *headerParser) token() (json.Token, error) {
 		return nil, refuse(p.path, "header", err.Error(), "valid JSON")
 	}
 	return t, nil
+}
+
+// text reads a JSON string.
+func (p *headerParser) text(what string) (string, error) {
+	token, err := p.token()
+	if err != nil {
+		return "", err
+	}
+	s, ok := token.(string)
+	if !ok {
+		return "", refuse(p.path, what, fmt.Sprint(token), "a string")
+	}
+	return s, nil
 }
 
 // object reads a JSON object, calling member with each key before its value.
