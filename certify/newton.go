@@ -55,6 +55,9 @@ func (w *newton) scaleRho(z []float64) {
 	if !(h > 1e-3) || math.IsInf(h, 0) {
 		h = 1e-3
 	}
+	if p.jacobian != nil {
+		j = math.Min(j, p.jacobian.typicalRow()) // rows of many entries must not make the others soft
+	}
 	if !(j > 1e-12) || math.IsInf(j, 0) {
 		j = 1
 	}

@@ -107,6 +107,22 @@ func (m *csr) maxAbs() float64 {
 	return size
 }
 
+// typicalRow is the median squared norm of the rows that are not zero, +Inf
+// when all are.
+func (m *csr) typicalRow() float64 {
+	var sizes []float64
+	for i := range m.rows {
+		if _, val := m.row(i); len(val) > 0 {
+			sizes = append(sizes, floats.Dot(val, val))
+		}
+	}
+	if len(sizes) == 0 {
+		return math.Inf(1)
+	}
+	slices.Sort(sizes)
+	return sizes[len(sizes)/2]
+}
+
 // dense is the symmetric matrix m.
 func (m *csr) dense() *mat.SymDense {
 	s := mat.NewSymDense(m.rows, nil)
