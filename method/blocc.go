@@ -41,7 +41,9 @@ import (
 // Failure modes: a lower level that is trivial at the x explored, so that only
 // y_gamma is informative; multiplier floors above 0; x at which no y is
 // feasible, where multipliers grow without bound. The limit is a stationary
-// point of F_gamma, O(1/gamma) away from one of phi.
+// point of F_gamma, O(1/gamma) away from one of phi; with gamma_end, gamma grows
+// by the factor 10 and the limits are extrapolated to 1/gamma = 0
+// (continuation.go), which leads to a stationary point of phi.
 //
 // With the spectral step the run also ends, with a note, where no step along
 // the projected gradient decreases F_gamma any more.
@@ -52,10 +54,12 @@ import (
 //
 // Source: arXiv 2406.10148, algorithms 1 and 2.
 type BLOCC struct {
-	Gamma float64 `opt:"gamma" default:"10" range:"(0,inf)" doc:"penalty gamma"`
-	Inner string  `opt:"inner" default:"mode" range:"mode|exact|maxmin" doc:"inner solver; mode: exact in corrected mode, maxmin in faithful mode"`
-	Step  string  `opt:"step" default:"mode" range:"mode|spectral|fixed" doc:"outer step; mode: spectral with exact inner solves in corrected mode, else fixed"`
-	Eta   float64 `opt:"eta" default:"0.01" range:"(0,inf)" doc:"fixed outer step"`
+	Gamma    float64 `opt:"gamma" default:"10" range:"(0,inf)" doc:"penalty gamma"`
+	GammaEnd float64 `opt:"gamma_end" range:"[0,inf)" doc:"raise gamma by stages, to this at most, until x extrapolated to 1/gamma = 0 has settled; 0: minimise F_gamma"`
+	XTol     float64 `opt:"x_tol" default:"1e-7" range:"(0,inf)" doc:"with gamma_end: the run ends when x, extrapolated to 1/gamma = 0, changes by this times max(1, |x|) at most"`
+	Inner    string  `opt:"inner" default:"mode" range:"mode|exact|maxmin" doc:"inner solver; mode: exact in corrected mode, maxmin in faithful mode"`
+	Step     string  `opt:"step" default:"mode" range:"mode|spectral|fixed" doc:"outer step; mode: spectral with exact inner solves in corrected mode, else fixed"`
+	Eta      float64 `opt:"eta" default:"0.01" range:"(0,inf)" doc:"fixed outer step"`
 
 	Scale        string  `opt:"scale" default:"g" range:"g|f" doc:"scale of the penalised Lagrangian in MaxMin, its steps, floor and mu_f: f/gamma + g (g) or f + gamma g (f)"`
 	DualSteps    int     `opt:"dual_steps" range:"[0,inf)" doc:"MaxMin: largest number T of dual steps; 0: 100000"`
@@ -84,8 +88,10 @@ func (m *BLOCC) Defaults(bilevel.Mode) (int, float64) { return 1000, 1e-8 }
 type blocc struct {
 	e            *bilevel.Env
 	o            BLOCC
-	lower, inner *level // of y_g and of y_gamma
-	spg          *spg   // nil with the fixed step
+	gamma        *float64
+	path         *continuation // nil: gamma is fixed
+	lower, inner *level        // of y_g and of y_gamma
+	spg          *spg          // nil with the fixed step
 	outer        *mover
 	terms        valueGrad
 	x, at        vec.Vector // the iterate; the point of the last inner solves
@@ -116,7 +122,7 @@ func (m *BLOCC) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		return nil, &bilevel.SettingError{Field: "step", Value: o.Step, Allowed: "fixed with inner = maxmin: the line search needs exact inner solves"}
 	}
 	x, y := e.StartX(), e.StartY()
-	it := &blocc{e: e, o: o, x: e.BlockFrom("x", x), at: e.BlockFrom("x_inner", x),
+	it := &blocc{e: e, o: o, gamma: e.Scalar("gamma", o.Gamma), x: e.BlockFrom("x", x), at: e.BlockFrom("x_inner", x),
 		yg: e.BlockFrom("y_g", y), y: e.BlockFrom("y_gamma", y),
 		dx: x.New(), part: x.New(), oldY: y.New(), terms: valueGrad{e, x.New()}, answer: answer{e: e}}
 	if rows, _ := e.Rows(); rows > 0 {
@@ -128,8 +134,12 @@ func (m *BLOCC) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 			return nil, err
 		}
 	}
+	if o.GammaEnd > 0 {
+		it.path = newContinuation(e, "gamma", it.gamma, it.x, e.ProjectX, stageGrowth, o.GammaEnd, o.XTol)
+	}
 	if o.Step == "spectral" {
 		it.spg = newSPG(e, it.x, it)
+		it.spg.smooth = it.path != nil
 	} else {
 		it.outer = newMover(e, "x", e.ProjectX, vec.SGD, o.Eta, x)
 	}
@@ -183,7 +193,7 @@ func (it *blocc) solve(x vec.Vector) error {
 		if it.mu != nil && o.RestartGamma > 0 {
 			fill(it.mu, o.RestartGamma)
 			if it.inner.upperScale {
-				it.mu.Scale(1 / o.Gamma)
+				it.mu.Scale(1 / *it.gamma)
 			}
 		}
 	}
@@ -193,7 +203,7 @@ func (it *blocc) solve(x vec.Vector) error {
 	if o.Inner == "maxmin" && o.Warm == "y_g" {
 		it.y.Copy(it.yg)
 	}
-	_, err := it.inner.solve(o.Gamma, x, it.y, it.mu, tolerance)
+	_, err := it.inner.solve(*it.gamma, x, it.y, it.mu, tolerance)
 	return err
 }
 
@@ -209,12 +219,12 @@ func (it *blocc) value(x vec.Vector) (float64, error) {
 	if err := it.solve(x); err != nil {
 		return math.NaN(), err
 	}
-	return it.e.Upper(x, it.y) + it.o.Gamma*(it.e.Lower(x, it.y)-it.e.Lower(x, it.yg)), nil
+	return it.e.Upper(x, it.y) + *it.gamma*(it.e.Lower(x, it.y)-it.e.Lower(x, it.yg)), nil
 }
 
 // grad is the gradient of F_gamma at x, the point of the last inner solves.
 func (it *blocc) grad(dst, x vec.Vector) error {
-	it.terms.compute(dst, it.o.Gamma, x, it.y, it.mu, it.yg, it.mug)
+	it.terms.compute(dst, *it.gamma, x, it.y, it.mu, it.yg, it.mug)
 	it.e.UpperGradX(it.part, x, it.y)
 	dst.Add(1, it.part)
 	return nil
@@ -225,12 +235,22 @@ func (it *blocc) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	e := it.e
 	status := bilevel.Running
 	if it.spg != nil {
-		stalled, err := it.spg.step()
+		var stalled bool
+		var err error
+		if it.path == nil {
+			stalled, err = it.spg.step()
+		} else { // which knows when nothing is left to gain but rounding
+			stalled, err = it.spg.iterate()
+		}
 		if err != nil || e.Stopped() {
 			return bilevel.Running, err
 		}
 		p.Step, p.Stationarity = it.spg.moved, it.spg.stationarity
-		if stalled && p.Stationarity > e.Settings.Tolerance {
+		switch {
+		case !stalled || p.Stationarity <= e.Settings.Tolerance:
+		case it.path != nil: // whether the stage was solved well enough shows in the extrapolation
+			status = bilevel.Converged
+		default:
 			e.Note("no step along the projected gradient, of length %.3g, decreases F_gamma: the point is stationary to the accuracy of the inner solves, or F_gamma has a kink here", p.Stationarity)
 			status = bilevel.Converged
 		}
@@ -246,11 +266,29 @@ func (it *blocc) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		it.oldY.Add(-1, it.yg)
 		p.Stationarity = math.Hypot(p.Stationarity, vec.Norm(it.oldY)/it.o.Eta)
 	}
-	p.X, p.Y, p.Mu, p.PenalisedY, p.PenalisedMu, p.Gamma = it.at, it.yg, it.mug, it.y, it.mu, it.o.Gamma
+	p.X, p.Y, p.Mu, p.PenalisedY, p.PenalisedMu, p.Gamma = it.at, it.yg, it.mug, it.y, it.mu, *it.gamma
 	observe(e, p, true)
 	it.violation(p)
 	if p.Stationarity <= e.Settings.Tolerance {
 		status = bilevel.Converged
 	}
-	return status, nil
+	if it.path == nil || status == bilevel.Running {
+		return status, nil
+	}
+	return it.advance()
+}
+
+// advance goes to the next gamma, or to the limit of x, at which it solves the
+// inner problems.
+func (it *blocc) advance() (bilevel.Status, error) {
+	if !it.path.advance(true) {
+		if it.spg != nil {
+			it.spg.renew()
+		}
+		return bilevel.Running, nil
+	}
+	if err := it.solve(it.x); err != nil {
+		return bilevel.Running, err
+	}
+	return bilevel.Converged, nil
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/bilevel-go/bilevel/vec"
 )
 
-// continuation raises the weight c of a penalty by stages and extrapolates their
+// continuation raises a weight c by stages (c of the gap methods, gamma of the
+// penalty methods) and extrapolates their
 // solutions u(c), which are O(1/c) away from what is wanted, to 1/c = 0. Where
 // the active constraints no longer change, u is a smooth function of 1/c, and the
 // polynomial through the last k stages has the error O(1/(c_1 ... c_k)) there:
@@ -27,78 +28,132 @@ import (
 // Source: Fiacco and McCormick, Nonlinear Programming: Sequential Unconstrained
 // Minimization Techniques (1968), section 5.4; Neville's polynomials.
 type continuation struct {
-	u     [continuationStages]vec.Vector // persistent: solutions of the last stages
-	c     [continuationStages]*float64   // and their weights
+	stages
+	e       *bilevel.Env
+	name    string   // of c
+	c       *float64 // the weight of the present stage
+	u       vec.Vector
+	project func(vec.Vector)
+	n       int     // of the variables of u whose limit is sought; 0: all
+	growth  float64 // of c from stage to stage
+	end     float64 // the largest c
+	settle  float64 // change of the limit, relative to max(1, |u|), at which it is taken for settled
+	limit   vec.Vector
+}
+
+// newContinuation returns the continuation of u in the weight c, both persistent.
+func newContinuation(e *bilevel.Env, name string, c *float64, u vec.Vector, project func(vec.Vector), growth, end, settle float64) *continuation {
+	return &continuation{stages: newStages(e, u), e: e, name: name, c: c, u: u, project: project, growth: growth, end: math.Max(*c, end), settle: settle, limit: u.New()}
+}
+
+// advance ends the stage of which u is the solution, if solved says so. It moves u
+// to its limit and reports true when that has settled, or c cannot be raised, and
+// else raises c and moves u to what is expected there. u is projected on its set.
+func (s *continuation) advance(solved bool) (done bool) {
+	if solved {
+		s.add(*s.c, s.u)
+		change := s.extrapolate(s.limit, s.n)
+		settled := change <= s.settle*math.Max(1, s.norm(s.limit, s.n))
+		last := *s.c >= s.end
+		switch {
+		case settled || !last:
+		case change < math.Inf(1):
+			s.e.Note("%s has reached its end %g while x, extrapolated to 1/%s = 0, still changes by %.2g", s.name, s.end, s.name, change)
+		default:
+			s.e.Note("x is that of %s = %g: no earlier stage was solved well enough to extrapolate from", s.name, s.end)
+		}
+		if settled || last {
+			s.u.Copy(s.limit)
+			s.project(s.u)
+			return true
+		}
+	}
+	*s.c = math.Min(s.growth**s.c, s.end)
+	if s.predict(s.u, *s.c) {
+		s.project(s.u)
+	}
+	return false
+}
+
+// stages are the solutions of the last stages.
+type stages struct {
+	at    [continuationStages]vec.Vector // persistent
+	inv   [continuationStages]*float64   // their 1/c
 	count *float64                       // stages so far
 	p, q  vec.Vector
 }
 
-const continuationStages = 5
+const (
+	// continuationStages is the largest number of stages extrapolated from.
+	continuationStages = 5
+	// stageGrowth is the growth of the weight where the stages are solved by
+	// methods that choose their steps.
+	stageGrowth = 10
+)
 
-func newContinuation(e *bilevel.Env, u vec.Vector) *continuation {
-	s := &continuation{count: e.Scalar("stage.count", 0), p: u.New(), q: u.New()}
-	for i := range s.u {
-		s.u[i], s.c[i] = e.Block(fmt.Sprintf("stage.u%d", i), u), e.Scalar(fmt.Sprintf("stage.c%d", i), 0)
+func newStages(e *bilevel.Env, u vec.Vector) stages {
+	s := stages{count: e.Scalar("stage.count", 0), p: u.New(), q: u.New()}
+	for i := range s.at {
+		s.at[i], s.inv[i] = e.Block(fmt.Sprintf("stage.u%d", i), u), e.Scalar(fmt.Sprintf("stage.inv%d", i), 0)
 	}
 	return s
 }
 
-// add records the solution of the stage of weight c, which is above those
-// before it.
-func (s *continuation) add(c float64, u vec.Vector) {
+func (s *stages) add(c float64, u vec.Vector) {
 	i := int(*s.count) % continuationStages
-	s.u[i].Copy(u)
-	*s.c[i] = c
+	s.at[i].Copy(u)
+	*s.inv[i] = 1 / c
 	*s.count++
 }
 
-// at sets dst to the value at 1/c = t of the polynomial of the last k stages.
-func (s *continuation) at(dst vec.Vector, t float64, k int) {
+// polynomial sets dst to the value at t of the polynomial of the last k stages.
+func (s *stages) polynomial(dst vec.Vector, t float64, k int) {
 	n := int(*s.count)
 	dst.Zero()
 	for j := n - k; j < n; j++ {
-		tj, weight := 1 / *s.c[j%continuationStages], 1.0
+		tj, weight := *s.inv[j%continuationStages], 1.0
 		for i := n - k; i < n; i++ {
 			if i != j {
-				ti := 1 / *s.c[i%continuationStages]
+				ti := *s.inv[i%continuationStages]
 				weight *= (t - ti) / (tj - ti)
 			}
 		}
-		dst.Add(weight, s.u[j%continuationStages])
+		dst.Add(weight, s.at[j%continuationStages])
 	}
 }
 
-// predict sets u to what is expected of the stage of weight c.
-func (s *continuation) predict(u vec.Vector, c float64) {
-	if k := min(int(*s.count), continuationStages); k > 1 {
-		s.at(u, 1/c, min(k, 3))
+// predict sets u to what is expected at the weight c, if there are two stages or more.
+func (s *stages) predict(u vec.Vector, c float64) bool {
+	k := min(int(*s.count), 3)
+	if k < 2 {
+		return false
 	}
+	s.polynomial(u, 1/c, k)
+	return true
 }
 
-// limit sets dst to the extrapolated limit and returns the estimate of its
-// error in the first n variables (all where n is 0), +Inf before the second stage.
-func (s *continuation) limit(dst vec.Vector, n int) float64 {
+// extrapolate sets dst to the limit and returns the estimate of its error in the
+// first n variables, +Inf before the second stage.
+func (s *stages) extrapolate(dst vec.Vector, n int) float64 {
 	best := math.Inf(1)
-	last := min(int(*s.count), continuationStages)
-	if last == 0 {
-		return best
-	}
-	s.at(s.p, 0, 1)
+	s.polynomial(s.p, 0, 1)
 	dst.Copy(s.p)
-	for k := 2; k <= last; k++ {
-		s.at(s.q, 0, k)
+	for k := 2; k <= min(int(*s.count), continuationStages); k++ {
+		s.polynomial(s.q, 0, k)
 		s.p.Add(-1, s.q)
-		var d float64
-		if n > 0 {
-			d = vec.Norm(s.p.(vec.Dense)[:n])
-		} else {
-			d = vec.Norm(s.p)
-		}
-		if d < best {
+		if d := s.norm(s.p, n); d < best {
 			best = d
 			dst.Copy(s.q)
 		}
 		s.p.Copy(s.q)
 	}
 	return best
+}
+
+// norm is that of the first n variables; n = 0: of all.
+func (s *stages) norm(v vec.Vector, n int) float64 {
+	if n > 0 {
+		return vec.Norm(v.(vec.Dense)[:n])
+	}
+	return vec.Norm(v)
 }

@@ -47,10 +47,7 @@ type gapDescent struct {
 	u           vec.Vector // (x, y, z)
 	c           *float64
 	steps       *float64 // taken in this stage
-	limit       float64  // the largest c
-	settle      float64  // relative change of the extrapolated x at which the run ends
 	path        *continuation
-	next        vec.Vector
 	tx, ty, tz  vec.Vector // a point split into its blocks
 	dx, dy, dz  vec.Vector
 	hy          []float64 // h(x, y), and then the maximiser at it
@@ -62,7 +59,6 @@ type gapDescent struct {
 }
 
 const (
-	stageGrowth = 10
 	// Stages below accurateFrom are ways to the next: they end at
 	// approachTolerance, or after approachSteps.
 	accurateFrom      = 100
@@ -79,7 +75,7 @@ func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, thet
 	if p.Coupling != nil {
 		rows = p.Coupling.Rows
 	}
-	d := &gapDescent{e: e, p: p, prox: prox, set: set, x: x, y: y, z: z, theta: theta, l: l, limit: math.Max(c, limit), settle: settle,
+	d := &gapDescent{e: e, p: p, prox: prox, set: set, x: x, y: y, z: z, theta: theta, l: l,
 		tx: x.New(), ty: y.New(), dx: x.New(), dy: y.New(), c: e.Scalar("c", c), upper: e.Scalar("upper", 0)}
 	start := vec.NewDense(p.NX + p.NY + rows)
 	if rows > 0 {
@@ -90,7 +86,8 @@ func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, thet
 	d.u = e.BlockFrom("u", start)
 	d.spg = newSPGOn(e, d.u, d.project, d)
 	d.spg.smooth, d.spg.unit = true, 1 / *d.c
-	d.path, d.next, d.steps = newContinuation(e, d.u), d.u.New(), e.Scalar("steps", 0)
+	d.path, d.steps = newContinuation(e, "c", d.c, d.u, d.project, stageGrowth, limit, settle), e.Scalar("steps", 0)
+	d.path.n = p.NX
 	d.quasi = newQuasiNewton(e, d.u)
 	if d.accurate() {
 		d.spg.propose(d.quasi)
@@ -263,7 +260,7 @@ func (d *gapDescent) solved() bool {
 }
 
 // accurate tells whether the solution of the stage is used for extrapolation.
-func (d *gapDescent) accurate() bool { return *d.c >= math.Min(accurateFrom, d.limit) }
+func (d *gapDescent) accurate() bool { return *d.c >= math.Min(accurateFrom, d.path.end) }
 
 // rounding tells whether the projected gradient of Phi_c is no larger than what
 // rounding and the tolerance of theta may make it.
@@ -271,36 +268,18 @@ func (d *gapDescent) rounding() bool {
 	return d.spg.stationarity <= 100*proxTol*math.Max(1, vec.Norm(d.spg.g))
 }
 
-// endStage raises c, or reports that the run is done: x has settled, or c cannot
-// be raised. solved tells whether the solution of the stage is good.
+// endStage raises c, or reports that the run is done. solved tells whether the
+// solution of the stage is good.
 func (d *gapDescent) endStage(solved bool) (done bool, err error) {
-	switch {
-	case solved && d.accurate():
-		d.path.add(*d.c, d.u)
-		change := d.path.limit(d.next, d.p.NX)
-		d.split(d.next, d.tx, d.ty, d.tz)
-		settled := change <= d.settle*math.Max(1, vec.Norm(d.tx))
-		switch {
-		case settled || *d.c < d.limit:
-		case change < math.Inf(1):
-			d.e.Note("c has reached c_max = %g while x, extrapolated to 1/c = 0, still changes by %.2g", d.limit, change)
-		default:
-			d.e.Note("x is that of c = %g: no earlier stage was solved well enough to extrapolate from", d.limit)
-		}
-		if settled || *d.c >= d.limit {
-			d.project(d.next)
-			d.u.Copy(d.next)
-			return true, d.projectFail
-		}
-	case *d.c >= d.limit:
+	if !solved && *d.c >= d.path.end {
 		return false, d.spg.stuckError("f + c G")
 	}
-	*d.c = math.Min(stageGrowth**d.c, d.limit)
+	if d.path.advance(solved && d.accurate()) {
+		return true, d.projectFail
+	}
 	*d.steps, d.spg.unit = 0, 1 / *d.c
 	if d.accurate() {
 		d.spg.propose(d.quasi)
-		d.path.predict(d.u, *d.c)
-		d.project(d.u)
 	}
 	d.spg.renew()
 	return false, d.spg.begin()

@@ -24,6 +24,7 @@ var settled = []struct {
 	{"v-pbgd", "toy/pbgd-positive", map[string]string{"gamma_ramp": "30"}, bilevel.Corrected},
 	{"v-pbgd", "toy/quadratic", map[string]string{"rule": "adam", "inner_tol": "1e-9"}, bilevel.Corrected},
 	{"f2sa", "toy/pbgd-positive", nil, bilevel.Corrected},
+	{"v-pbgd", "toy/quadratic", map[string]string{"gamma_end": "100"}, bilevel.Corrected},
 	{"f2sa", "toy/pbgd-positive", nil, bilevel.Faithful},
 	{"blocc", "toy/quadratic", nil, bilevel.Corrected},
 	{"blocc", "toy/quadratic general", nil, bilevel.Corrected},
@@ -79,6 +80,42 @@ func TestResume(t *testing.T) {
 			}
 			if whole.Counts != rest.Counts {
 				t.Errorf("resumed: counts %+v, uninterrupted %+v", rest.Counts, whole.Counts)
+			}
+		})
+	}
+}
+
+// So must resuming in any stage of a continuation, and at its end.
+func TestResumeInStages(t *testing.T) {
+	for _, c := range []run{
+		{method: "blocc", problem: "toy/ridge", set: map[string]string{"gamma_end": "1e6"}},
+		{method: "f2sa", problem: "toy/pbgd-negative", set: map[string]string{"gamma_end": "1e6", "rho": "0.1"}},
+		{method: "lv-hba", problem: "toy/blocc-1"},
+		{method: "bic-gaffa", problem: "toy/llc"},
+	} {
+		t.Run(c.method+" "+c.problem, func(t *testing.T) {
+			p := open(t, c.problem, bilevel.Corrected).Problem
+			stages := 0
+			last := math.NaN()
+			solve(t, p, with(t, c.method, c.set), bilevel.Settings{Recorder: watch(func(p *bilevel.Progress) {
+				if p.Gamma != last {
+					last = p.Gamma
+					stages++
+				}
+			})})
+			whole := solve(t, p, with(t, c.method, c.set), bilevel.Settings{})
+			if stages < 3 || whole.Status != bilevel.Converged {
+				t.Fatalf("%v after %d stages", whole.Status, stages)
+			}
+			s := bilevel.Settings{}
+			var r *bilevel.Result
+			for _, part := range []int{whole.Iterations / 2, whole.Iterations * 3 / 4, whole.Iterations - 1, whole.Iterations} {
+				s.MaxIterations = part
+				r = solve(t, p, with(t, c.method, c.set), s)
+				s.Resume = r.State
+			}
+			if !reflect.DeepEqual(whole.X, r.X) || !reflect.DeepEqual(whole.Y, r.Y) || r.Status != whole.Status || whole.Counts != r.Counts {
+				t.Errorf("resumed: %v, x = %v, %+v; uninterrupted: %v, x = %v, %+v", r.Status, r.X, r.Counts, whole.Status, whole.X, whole.Counts)
 			}
 		})
 	}

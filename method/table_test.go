@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/certify"
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/method"
 	"github.com/bilevel-go/bilevel/problems/toy"
@@ -71,6 +72,44 @@ var table = []run{
 	{"blocc", "toy/llc general", nil, 1e-2},
 }
 
+// continued: with gamma_end the same methods come to x* itself.
+var continued = []struct {
+	run
+	settings bilevel.Settings
+}{
+	{run{"v-pbgd", "toy/pbgd-negative", map[string]string{"gamma": "15", "inner": "20"}, 0}, bilevel.Settings{}},
+	{run{"v-pbgd", "toy/pbgd-positive", map[string]string{"gamma": "16", "eta": "0.5", "beta": "1", "inner": "50"}, 0}, bilevel.Settings{}},
+	{run{"v-pbgd", "toy/quadratic", map[string]string{"gamma": "20", "eta": "0.002", "beta": "0.1", "inner": "50"}, 0}, bilevel.Settings{}},
+	{run{"v-pbgd", "toy/ridge", map[string]string{"gamma": "100", "eta": "0.5", "beta": "0.5", "inner": "50"}, 0}, bilevel.Settings{Tolerance: 1e-10, MaxIterations: 50000}},
+	{run{"v-pbgd", "toy/simplex", nil, 0}, bilevel.Settings{}},
+	{run{"v-pbgd", "toy/simplex-kink", nil, 0}, bilevel.Settings{}},
+	{run{"f2sa", "toy/pbgd-negative", map[string]string{"rho": "0.1"}, 0}, bilevel.Settings{}},
+	{run{"f2sa", "toy/pbgd-positive", map[string]string{"gamma": "10", "rho": "3"}, 0}, bilevel.Settings{}},
+	{run{"f2sa", "toy/quadratic", map[string]string{"gamma": "10", "rho": "0.1"}, 0}, bilevel.Settings{MaxIterations: 50000}},
+	{run{"f2sa", "toy/simplex", map[string]string{"gamma": "10", "rho": "0.1"}, 0}, bilevel.Settings{}},
+	{run{"f2sa", "toy/simplex-kink", map[string]string{"gamma": "10", "rho": "0.1"}, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/pbgd-negative", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/pbgd-positive", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/quadratic", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/ridge", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/simplex", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/simplex-kink", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/blocc-1", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/blocc-2", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/reformulation", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/llc", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/pbgd-negative general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/pbgd-positive general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/quadratic general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/ridge general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/simplex general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/simplex-kink general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/blocc-1 general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/blocc-2 general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/reformulation general", nil, 0}, bilevel.Settings{}},
+	{run{"blocc", "toy/llc general", nil, 0}, bilevel.Settings{}},
+}
+
 // with looks a method up and sets its options.
 func with(t testing.TB, name string, set map[string]string) bilevel.Method {
 	t.Helper()
@@ -101,6 +140,29 @@ func TestKnownOptima(t *testing.T) {
 				if g := projectedGradient(closed, r.Gamma, r.X); !(g <= 1e-8*r.Gamma+1e-5) || r.Status != bilevel.Converged {
 					t.Errorf("%v after %d iterations: the projected gradient of F_gamma is %g at x = %v", r.Status, r.Iterations, g, r.X)
 				}
+			}
+		})
+	}
+}
+
+func TestContinuationReachesKnownOptima(t *testing.T) {
+	for _, c := range continued {
+		t.Run(c.method+" "+c.problem, func(t *testing.T) {
+			inst := open(t, c.problem, bilevel.Corrected)
+			m := with(t, c.method, c.set)
+			if err := option.Set(m, "gamma_end", "1e6"); err != nil {
+				t.Fatal(err)
+			}
+			r := solve(t, inst.Problem, m, c.settings)
+			if d := inst.Metrics(r.X, r.Y, r.PenalisedY)["distance_to_optimum"]; r.Status != bilevel.Converged || !(d <= 1e-6) {
+				t.Errorf("x = %v after %d iterations (%v), gamma %g, %g from the nearest known optimum", r.X, r.Iterations, r.Status, r.Gamma, d)
+			}
+			cert, err := certify.Measure(t.Context(), inst.Problem, r.X, r.Y, r.Multipliers, certify.Settings{Seed: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !cert.Verdict.OK() {
+				t.Errorf("certificate: %v", cert.Verdict)
 			}
 		})
 	}

@@ -14,7 +14,10 @@ import (
 //  2. K times  y_gamma <- Proj_Y( y_gamma - beta ( grad_y g + grad_y f/gamma )(x,y_gamma) );
 //  3. x <- Proj_X( x - eta ( grad_x f(x,y_gamma) + gamma [ grad_x g(x,y_gamma) - grad_x g(x,y_g) ] ) ).
 //
-// gamma is fixed, or raised as gamma_t = gamma min(1, (t+1)/GammaRamp).
+// gamma is fixed, or raised as gamma_t = gamma min(1, (t+1)/GammaRamp). With
+// gamma_end it is doubled whenever the run is stationary, and the
+// stationary points are extrapolated to 1/gamma = 0 (continuation.go): to a
+// stationary point of phi.
 // y_g and y_gamma are separate blocks with optimisers of their own; both are
 // warm-started, or y_gamma starts at y_g, as some published code does.
 //
@@ -35,6 +38,8 @@ import (
 type VPBGD struct {
 	Gamma     float64 `opt:"gamma" default:"10" range:"(0,inf)" doc:"penalty gamma"`
 	GammaRamp int     `opt:"gamma_ramp" range:"[0,inf)" doc:"outer iterations over which gamma is raised to its value; 0: none"`
+	GammaEnd  float64 `opt:"gamma_end" range:"[0,inf)" doc:"raise gamma by stages, to this at most, until x extrapolated to 1/gamma = 0 has settled; 0: no further than gamma"`
+	XTol      float64 `opt:"x_tol" default:"1e-7" range:"(0,inf)" doc:"with gamma_end: the run ends when x, extrapolated to 1/gamma = 0, changes by this times max(1, |x|) at most"`
 	Beta      float64 `opt:"beta" default:"0.01" range:"(0,inf)" doc:"inner step"`
 	Eta       float64 `opt:"eta" default:"0.01" range:"(0,inf)" doc:"outer step"`
 	Inner     int     `opt:"inner" default:"10" range:"[1,inf)" doc:"inner steps K of y_g and of y_gamma per outer iteration"`
@@ -54,6 +59,9 @@ func (m *VPBGD) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 	o := *m
 	if err := option.Fill(&o); err != nil {
 		return nil, err
+	}
+	if o.GammaEnd > 0 && o.GammaRamp > 0 {
+		return nil, &bilevel.SettingError{Field: "gamma_ramp", Value: o.GammaRamp, Allowed: "0 with gamma_end"}
 	}
 	ramp := float64(max(o.GammaRamp, 1))
 	return newPenalty(e, o, plan{
@@ -79,15 +87,19 @@ func (m *VPBGD) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 //
 // Assumptions: those of VPBGD with g strongly convex in y; rho below 2 over the
 // largest curvature of g + f/gamma_0 in y. Failure modes: the bias 1/gamma_t
-// falls slowly, and the steps fall whether or not there is far to go.
+// falls slowly, and the steps fall whether or not there is far to go; with
+// gamma_end gamma_t is doubled only when the run is stationary, as for VPBGD, and the
+// steps follow it.
 // Stationarity is that of VPBGD.
 //
 // Source: arXiv 2301.10945.
 type F2SA struct {
-	Gamma float64 `opt:"gamma" default:"1" range:"(0,inf)" doc:"first multiplier"`
-	Delta float64 `opt:"delta" default:"0.1" range:"(0,inf)" doc:"growth of the multiplier, or its first increment in faithful mode"`
-	Rho   float64 `opt:"rho" default:"0.01" range:"(0,inf)" doc:"first step of every block"`
-	Inner int     `opt:"inner" default:"10" range:"[1,inf)" doc:"inner steps of y_g and of y_gamma per outer iteration"`
+	Gamma    float64 `opt:"gamma" default:"1" range:"(0,inf)" doc:"first multiplier"`
+	Delta    float64 `opt:"delta" default:"0.1" range:"(0,inf)" doc:"growth of the multiplier, or its first increment in faithful mode"`
+	GammaEnd float64 `opt:"gamma_end" range:"[0,inf)" doc:"raise gamma_t by stages instead, to this at most, until x extrapolated to 1/gamma = 0 has settled; 0: by the schedule"`
+	XTol     float64 `opt:"x_tol" default:"1e-7" range:"(0,inf)" doc:"with gamma_end: the run ends when x, extrapolated to 1/gamma = 0, changes by this times max(1, |x|) at most"`
+	Rho      float64 `opt:"rho" default:"0.01" range:"(0,inf)" doc:"first step of every block"`
+	Inner    int     `opt:"inner" default:"10" range:"[1,inf)" doc:"inner steps of y_g and of y_gamma per outer iteration"`
 }
 
 // Name is "f2sa".
@@ -107,6 +119,9 @@ func (m *F2SA) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		steps: func(_, gamma float64) (g, penalised, x float64) { return 1, 1, 1 / gamma },
 	}
 	if e.Settings.Mode == bilevel.Faithful {
+		if o.GammaEnd > 0 {
+			return nil, &bilevel.SettingError{Field: "gamma_end", Value: o.GammaEnd, Allowed: "0 in faithful mode, whose steps fall with t"}
+		}
 		schedule.gamma = func(t, last float64) float64 {
 			if t == 0 {
 				return o.Gamma
@@ -118,7 +133,7 @@ func (m *F2SA) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 			return slow, gamma * math.Pow(t+1, -5.0/7), slow
 		}
 	}
-	return newPenalty(e, VPBGD{Beta: o.Rho, Eta: o.Rho, Inner: o.Inner, Rule: "sgd", Warm: "own"}, schedule)
+	return newPenalty(e, VPBGD{Gamma: o.Gamma, GammaEnd: o.GammaEnd, XTol: o.XTol, Beta: o.Rho, Eta: o.Rho, Inner: o.Inner, Rule: "sgd", Warm: "own"}, schedule)
 }
 
 // plan is what distinguishes the two methods: the multiplier of iteration t
@@ -139,6 +154,7 @@ type penalty struct {
 	lower, inner *descent // of y_g and of y_gamma
 	outer        *mover
 	value        valueGrad
+	path         *continuation // nil: gamma follows the plan
 	x, yg, y     vec.Vector
 	dx, fx       vec.Vector
 	oldG, oldP   vec.Vector
@@ -157,13 +173,23 @@ func newPenalty(e *bilevel.Env, o VPBGD, s plan) (*penalty, error) {
 	it.lower = newDescent(e, "y_g", rule, o.Beta, o.InnerTol, y)
 	it.inner = newDescent(e, "y_gamma", rule, o.Beta, o.InnerTol, y)
 	it.outer = newMover(e, "x", e.ProjectX, rule, o.Eta, x)
+	if o.GammaEnd > 0 {
+		*it.gamma = math.Max(*it.gamma, o.Gamma)
+		it.path = newContinuation(e, "gamma", it.gamma, it.x, e.ProjectX, fixedStepGrowth, o.GammaEnd, o.XTol)
+	}
 	return it, nil
 }
+
+// fixedStepGrowth is the growth of gamma from stage to stage with fixed steps,
+// which extrapolation from small gammas spares the large ones.
+const fixedStepGrowth = 2
 
 // Step does one outer iteration.
 func (it *penalty) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	o, e := &it.o, it.e
-	*it.gamma = it.plan.gamma(*it.t, *it.gamma)
+	if it.path == nil {
+		*it.gamma = it.plan.gamma(*it.t, *it.gamma)
+	}
 	sg, sp, sx := it.plan.steps(*it.t, *it.gamma)
 	*it.t++
 	it.oldG.Copy(it.yg)
@@ -189,7 +215,7 @@ func (it *penalty) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		it.oldP.Add(-1, it.y)
 		p.Stationarity = math.Hypot(p.Stationarity, vec.Norm(it.oldP)/(o.Eta*sx))
 	}
-	if p.Stationarity <= e.Settings.Tolerance {
+	if p.Stationarity <= e.Settings.Tolerance && (it.path == nil || it.path.advance(true)) {
 		return bilevel.Converged, nil
 	}
 	return bilevel.Running, nil
