@@ -32,6 +32,9 @@ type Instance struct {
 	// Files writes the family's own output (a model file, a table) for an answer
 	// through create, which opens one file of the run directory. nil: none.
 	Files func(x, y, penalised []float64, create func(name string) (File, error)) error
+	// Sections show an answer to its reader in the family's own way (a map,
+	// tables) in the report; nil: none.
+	Sections func(x, y, penalised []float64) ([]Section, error)
 	// Compare measures what a practitioner would otherwise do (defaults, grid
 	// search); nil: nothing to compare with.
 	Compare func(x, y []float64, workers int) ([]Baseline, error)
@@ -43,6 +46,29 @@ type Instance struct {
 type File interface {
 	Write(p []byte) (int, error)
 	Close() error
+}
+
+// Section is a family's own part of the report.
+type Section struct {
+	Title   string   `json:"title"`
+	Figures []Figure `json:"figures,omitempty"`
+	Tables  []Table  `json:"tables,omitempty"`
+}
+
+// Figure is a picture: a self-contained svg element, whose classes do not meet
+// those of the report.
+type Figure struct {
+	Title   string `json:"title"`
+	SVG     string `json:"svg"`
+	Caption string `json:"caption,omitempty"`
+}
+
+// Table has a header and rows of as many cells, the first of which is a name.
+type Table struct {
+	Title string     `json:"title"`
+	Head  []string   `json:"head"`
+	Rows  [][]string `json:"rows"`
+	Note  string     `json:"note,omitempty"`
 }
 
 // Known is a known solution.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/certify"
+	"github.com/bilevel-go/bilevel/problems"
 	"github.com/bilevel-go/bilevel/run"
 )
 
@@ -77,9 +78,34 @@ type single struct {
 	Facts, Vectors, Settings, Cost   []row
 	Certificate                      []row
 	Metrics, Known                   *grid
+	Sections                         []section
 	Charts                           []*chart
 	Phases, Silent                   string
 	Command, Version, Started        string
+}
+
+// section is a family's own part, whose pictures the family drew.
+type section struct {
+	Title   string
+	Figures []picture
+	Tables  []problems.Table
+}
+
+type picture struct {
+	Title, Caption string
+	SVG            template.HTML
+}
+
+func sections(all []problems.Section) []section {
+	var out []section
+	for _, s := range all {
+		o := section{Title: s.Title, Tables: s.Tables}
+		for _, f := range s.Figures {
+			o.Figures = append(o.Figures, picture{f.Title, f.Caption, template.HTML(f.SVG)}) // drawn by the family; the page runs no script
+		}
+		out = append(out, o)
+	}
+	return out
 }
 
 func newSingle(r *run.Run) *single {
@@ -100,6 +126,7 @@ func newSingle(r *run.Run) *single {
 	}
 	s.Verdict, s.VerdictText, s.State = verdict(r.Document)
 	s.Settings = settings(r.Config)
+	s.Sections = sections(r.Details.Sections)
 	s.Charts, s.Phases, s.Silent = charts(r.Trace)
 	if d := r.Document; d != nil {
 		s.answer(d)

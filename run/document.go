@@ -97,6 +97,8 @@ type Details struct {
 	Known       []Known        `json:"known,omitempty"`
 	Baselines   []Baseline     `json:"baselines,omitempty"`
 	Files       []string       `json:"files,omitempty"` // the family's own, in the run directory
+	// Sections are the family's own parts of the report.
+	Sections []problems.Section `json:"sections,omitempty"`
 }
 
 // Known is a known solution beside the answer.

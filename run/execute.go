@@ -205,6 +205,12 @@ func (r *runner) write(result *bilevel.Result, doc *Document, details *Details, 
 	if err := r.familyFiles(result, details); err != nil {
 		return err
 	}
+	if f := r.job.Instance.Sections; f != nil {
+		var err error
+		if details.Sections, err = f(result.X, result.Y, result.PenalisedY); err != nil {
+			return err
+		}
+	}
 	if doc.PointFile != "" {
 		if err := r.dir.WriteFile(PointFile, func(w io.Writer) error { return WriteJSON(w, point) }); err != nil {
 			return err

@@ -77,12 +77,14 @@ func (f Family) Open(r problems.Request) (*problems.Instance, error) {
 	p.Name = r.Name
 	return &problems.Instance{
 		Name:      r.Name,
-		Title:     fmt.Sprintf("%s: %d candidate links, %d pairs, %.6g %s", title(n), d.m.Links, d.m.Pairs, d.m.Total, n.Trips),
+		Title:     fmt.Sprintf("%s: %d candidate links, %d pairs, %s", title(n), d.m.Links, d.m.Pairs, trips(d.m.Total, n.Trips)),
 		Doc:       doc(n),
 		Source:    n.Source + "; model: arXiv 2406.10148",
 		Problem:   p,
 		Metrics:   d.metrics,
 		Compare:   d.compare,
+		Files:     d.files,
+		Sections:  d.sections,
 		Options:   resolved(o),
 		Published: map[string]map[string]string{"blocc": published.Settings(d.m.Stations)},
 	}, nil
