@@ -41,7 +41,7 @@ func (m *measurement) offer(value float64, by string, proven bool) {
 	case math.IsNaN(value) || math.IsInf(value, 0):
 		return
 	case value > phi+slack && float64(m.c.UpperFeasibility) <= 1e-12*(1+floats.Norm(m.x, 2)):
-		m.note("the bound %.10g (%s) is false: f is %.10g at the lower solution of this x", value, by, phi)
+		m.note("the bound %.10g (%s) is false, because the upper objective is %.10g at the lower solution of this x", value, by, phi)
 		return
 	case m.c.Bound != nil && float64(m.c.Bound.Value) >= value:
 		return
@@ -61,17 +61,17 @@ func (m *measurement) highPoint() {
 		return
 	}
 	m.relaxed = sol.z[:p.NX]
-	radius, by := 100*(1+floats.Norm(sol.z, 2)), "high-point relaxation (convex)"
+	radius, by := 100*(1+floats.Norm(sol.z, 2)), "high-point relaxation, which is convex"
 	lo, hi, bounded := pr.extent()
 	if bounded {
 		radius = floats.Distance(lo, hi, 2)
 	}
 	bound := m.solver.dualBound(pr, sol.mu, sol.z, 0, radius)
 	if !bounded {
-		m.note("the global bound holds for points within %.3g of the relaxation's solution; beyond, what it leaves open grows in proportion to the distance (convexity)", radius)
+		m.note("the global bound is proven for answers within %.3g of the relaxation's solution; for those beyond, what it leaves open grows in proportion to their distance", radius)
 	}
 	if math.IsInf(bound, -1) || sol.value-bound > 1e-4*(1+math.Abs(sol.value)) {
-		m.note("the high-point relaxation was solved (value %.10g) but no dual bound of use was found", sol.value)
+		m.note("the high-point relaxation was solved, with value %.10g, but no useful dual bound was found", sol.value)
 		return
 	}
 	m.offer(bound, by, true)

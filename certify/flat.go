@@ -10,9 +10,14 @@ import (
 // the penalised lower level y_gamma = argmin f/gamma + g (arXiv 2507.20400).
 func (m *measurement) flatness() {
 	p, gamma := m.p, m.s.Gamma
-	pen := m.solver.resume(m.lower.at(m.x, 1, 1/gamma), m.base)
+	pr := m.lower.at(m.x, 1, 1/gamma)
+	pen := m.solver.resume(pr, m.base)
 	if !pen.usable() {
-		m.note("flatness was not measured: the penalised lower level (gamma = %g) has no solution that could be found", gamma)
+		// Multipliers of a degenerate solution may lead astray: once more without.
+		pen = m.solver.solve(pr, m.base.z, nil)
+	}
+	if !pen.usable() {
+		m.note("flatness was not measured, because with the penalty gamma = %g %s", gamma, lowerFailure(pen))
 		return
 	}
 	fl := &m.c.Flatness

@@ -71,7 +71,7 @@ func (m *measurement) hypergradient() {
 		hg.Differentiable = t.smooth && len(t.weak) == 0 && !(t.flat() && m.c.Unique)
 		if size := 1 + floats.Norm(fy, 2); left > 1e-5*size && !m.c.Unique {
 			hg.Differentiable = false
-			m.note("the implicit hypergradient leaves %.3g of grad_y f unaccounted for: f still changes along the lower solutions", left)
+			m.note("the hypergradient is not reliable: the upper objective still changes, with slope %.3g, along the follower's best answers", left)
 		}
 	} else {
 		residual = m.adjointCG(a, q, fy)

@@ -69,6 +69,7 @@ type measurement struct {
 	modulus float64   // strong convexity of g(x, .), 0: none known
 	radius  float64   // the dual bound holds for lower answers this near
 	bounded bool      // Y has no point farther than radius
+	allowed bool      // y meets the lower constraints within tolerance
 
 	searched int         // starts of the search for a better lower solution
 	branches []*solution // distinct lower solutions found by the search, best first
@@ -212,7 +213,7 @@ func (m *measurement) solveLower() bool {
 	m.c.Y = m.y
 	m.c.Upper, m.c.Lower = Number(p.Upper.Value(m.x, m.y)), Number(p.Lower.Value(m.x, m.y))
 	if !m.c.Upper.Known() || !m.c.Lower.Known() {
-		m.refute("f = %v and g = %v at the point are not both finite", float64(m.c.Upper), float64(m.c.Lower))
+		m.refute("f = %v and g = %v at the answer are not both finite", float64(m.c.Upper), float64(m.c.Lower))
 		return false
 	}
 	return true
@@ -291,6 +292,7 @@ func (m *measurement) lowerFeasibility() {
 	m.c.LowerFeasibility = Number(math.Max(d, worst))
 	scale := math.Max(1, math.Max(floats.Norm(m.x, math.Inf(1)), floats.Norm(m.y, 2)))
 	tol := m.s.Tolerances.Feasibility * scale
+	m.allowed = math.Max(d, worst) <= tol
 	m.judge(d, tol, "y is at distance %.3g from Y", d)
 	m.judge(worst, tol, "row %d of the coupling constraint is violated by %.3g", at, worst)
 }
@@ -304,9 +306,13 @@ func (m *measurement) lowerGap() {
 		found = m.own.value + floats.Norm(m.own.mu, 1)*m.own.violation
 		m.c.Value = Number(m.own.value)
 	} else {
-		m.note("the certificate's own solver failed: %s", lowerFailure(m.own))
+		m.note("the lower level could not be solved here: %s", lowerFailure(m.own))
 	}
-	lo, hi := math.Max(0, g-found), math.Inf(1)
+	// An allowed y is never below v(x) but by rounding; one that is not may be.
+	lo, hi := g-found, math.Inf(1)
+	if m.allowed {
+		lo = math.Max(0, lo)
+	}
 	radius := m.radius
 	if !m.bounded {
 		radius = 100 * (1 + floats.Norm(m.y, 2))
@@ -321,20 +327,22 @@ func (m *measurement) lowerGap() {
 		}
 		hi = math.Max(lo, g-bound)
 		if m.modulus == 0 && !m.bounded {
-			m.note("the upper end of the lower gap holds for lower answers within %.3g of y, and grows in proportion to the distance beyond (convexity)", radius)
+			m.note("the lower-level gap is proven for answers of the follower within %.3g of y; for those beyond, its upper end grows in proportion to their distance", radius)
 		}
 	}
 	m.c.LowerGap = Interval{Number(lo), Number(hi)}
 	scale := math.Max(1, math.Abs(g))
 	tol := m.s.Tolerances.Gap * scale
-	m.judge(lo, tol, "y is not a lower solution: another y has a lower objective smaller by %.3g (g = %.10g, found %.10g)", lo, g, found)
+	m.judge(lo, tol, "y is not a lower solution: another y has a lower objective smaller by %.3g (%.10g instead of %.10g)", lo, found, g)
 	switch {
 	case !m.own.usable():
-		m.suspect("the lower level could not be solved here, so y could not be compared with a lower solution")
+		m.suspect("the lower level could not be solved here, so that y could not be compared with the follower's best answer")
 	case !m.convex && lo <= tol:
-		m.local("the lower level is not known to be convex at x, and y is the best of the lower solutions found by a search from %d starts", m.searched)
+		m.local("the lower level is not known to be convex at x, and y is the best answer of the follower among those found by a search from %d starts", m.searched)
+	case m.convex && math.IsInf(hi, 1) && lo <= tol:
+		m.suspect("no dual bound was found, so that nothing proves y to be the follower's best answer")
 	case m.convex && hi > tol && lo <= tol:
-		m.suspect("the lower gap is only known to be at most %.3g", hi)
+		m.suspect("the follower's objective at y is only proven to be within %.3g of its least value (tolerance %.3g)", hi, tol)
 	}
 }
 
@@ -351,7 +359,7 @@ func (m *measurement) multipliers() {
 		if s, n, c := m.pr.kktResidual(m.y, mu); max(s, n, c) < max(st, neg, comp) {
 			m.mu, st, neg, comp = mu, s, n, c
 		}
-		m.note("no multipliers were given: least-squares multipliers of y were used")
+		m.note("no multipliers were given: those that fit y best were used")
 	}
 	m.c.Multipliers = m.mu
 	m.c.LowerKKT, m.c.Complementarity = Number(math.Max(st, neg)), Number(comp)

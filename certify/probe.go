@@ -53,7 +53,7 @@ func (m *measurement) probe() {
 	hg := &m.c.Hypergradient
 	phi0, noise := m.phi.at(m.x)
 	if math.IsNaN(phi0) || math.IsInf(phi0, 0) {
-		m.suspect("the hyper-objective could not be evaluated at x")
+		m.suspect("the lower level could not be solved again from its own solution, so that nothing is known of the upper objective next to x")
 		return
 	}
 	tol := m.s.Tolerances.Stationarity * m.scale
@@ -131,7 +131,7 @@ func (m *measurement) probe() {
 	}
 	hg.Differentiable = hg.Differentiable && !kink
 	if hg.Directions > 0 && !solved && !m.c.attained() {
-		m.suspect("the lower level has no solution next to x along any of the %d directions probed, so nothing is known of the upper objective there", hg.Directions)
+		m.suspect("the lower level has no solution next to x along any of the %d directions probed, so that nothing is known of the upper objective there", hg.Directions)
 		return
 	}
 	m.judgeStationarity(minSlope, descent, tol, noise)
@@ -160,11 +160,15 @@ func (m *measurement) judgeStationarity(minSlope float64, descent fall, tol, noi
 	case descent.by > 0 || minSlope < -2*tol-4*noise/(probeSteps[2]*math.Max(1, floats.Norm(m.x, math.Inf(1)))):
 		m.suspect("x is not quite stationary: the upper objective falls with slope %.3g along a feasible direction (tolerance %.3g)", -minSlope, tol)
 	case hg.Differentiable && norm > tol:
-		m.suspect("the projected hypergradient norm is %.3g (tolerance %.3g)", norm, tol)
+		m.suspect("x is not quite stationary: the norm of the projected hypergradient is %.3g (tolerance %.3g)", norm, tol)
 	}
 	if !hg.Differentiable {
 		if m.p.NX > 1 || hg.Directions == 0 {
-			m.local("phi is not known to be differentiable at x; its one-sided slopes along %d sampled feasible directions are at least %.3g", hg.Directions, minSlope)
+			if hg.Directions == 0 {
+				m.local("the follower's reaction may have a kink at x, and x could not be moved within X to measure slopes")
+			} else {
+				m.local("the follower's reaction may have a kink at x, where the upper objective was seen not to fall along %d sampled directions within X, which are not all", hg.Directions)
+			}
 		}
 	}
 }

@@ -19,11 +19,12 @@ type Row struct {
 func (c *Certificate) Sentences() []Row {
 	rows := []Row{
 		{"verdict", c.Verdict.String(), c.Message},
-		c.feasibilityRow("upper feasibility", c.UpperFeasibility, "x lies in X", "distance of x to X"),
-		c.feasibilityRow("lower feasibility", c.LowerFeasibility, "y lies in Y and meets the coupling constraint", "distance of y to Y, or violation of the coupling constraint"),
+		c.feasibilityRow("upper feasibility", c.UpperFeasibility, "x lies in X", "x lies outside X, at this distance."),
+		c.feasibilityRow("lower feasibility", c.LowerFeasibility, "y lies in Y and meets the coupling constraint",
+			"y is no answer that the follower may give: this is its distance to Y or by how much it violates the coupling constraint, whichever is larger."),
 		c.gapRow(),
-		{"lower KKT residual", figure(c.LowerKKT), whether(c.LowerKKT.Known(), "How far y and the multipliers are from the lower level's optimality conditions"+c.multiplierOrigin()+".", notMeasured)},
-		{"complementarity", figure(c.Complementarity), whether(c.Complementarity.Known(), "The largest multiplier times its constraint; zero when every constraint with a price is met exactly.", notMeasured)},
+		plainRow("lower KKT residual", c.LowerKKT, "By this much y and the multipliers miss the conditions that hold at the follower's best answer"+c.multiplierOrigin()+"."),
+		plainRow("complementarity", c.Complementarity, "This is the largest product of a multiplier and the slack of its constraint, which is zero when only constraints without slack have a price."),
 		c.hypergradientRow(),
 		c.slopeRow(),
 		c.uniqueRow(),
@@ -31,7 +32,7 @@ func (c *Certificate) Sentences() []Row {
 		c.flatnessRow(),
 	}
 	for _, f := range c.FalseDeclarations {
-		rows = append(rows, Row{"false declaration", "not used", "The problem declares what a sample contradicts: " + f + "."})
+		rows = append(rows, Row{"false declaration", "not used", "The problem declares something that samples contradict: " + f + "."})
 	}
 	for _, n := range c.Notes {
 		rows = append(rows, Row{"note", "", strings.ToUpper(n[:1]) + n[1:] + "."})
@@ -39,37 +40,33 @@ func (c *Certificate) Sentences() []Row {
 	return rows
 }
 
-const notMeasured = "Not measured."
+const notMeasured = "This was not measured, for the reason that the verdict or a note gives."
 
-func whether(ok bool, yes, no string) string {
-	if ok {
-		return yes
+func plainRow(name string, v Number, sentence string) Row {
+	if !v.Known() {
+		sentence = notMeasured
 	}
-	return no
+	return Row{name, figure(v), sentence}
 }
 
 // figure prints a number as people read it.
 func figure(n Number) string {
-	switch f := float64(n); {
-	case math.IsNaN(f):
+	if !n.Known() {
 		return "not measured"
-	case math.IsInf(f, 1):
-		return "no limit"
-	case math.IsInf(f, -1):
-		return "no lower limit"
-	default:
-		return fmt.Sprintf("%.3g", f)
 	}
+	return fmt.Sprintf("%.3g", float64(n))
 }
 
-func (c *Certificate) feasibilityRow(name string, v Number, yes, what string) Row {
+func (c *Certificate) feasibilityRow(name string, v Number, yes, no string) Row {
 	switch {
 	case !v.Known():
 		return Row{name, figure(v), notMeasured}
+	case v == 0:
+		return Row{name, figure(v), "Yes: " + yes + "."}
 	case float64(v) <= c.tolerances().Feasibility:
-		return Row{name, figure(v), "Yes: " + yes + ", to rounding or near it."}
+		return Row{name, figure(v), "Yes: " + yes + ", up to a rounding error of this size."}
 	}
-	return Row{name, figure(v), strings.ToUpper(what[:1]) + what[1:] + "."}
+	return Row{name, figure(v), strings.ToUpper(no[:1]) + no[1:]}
 }
 
 // tolerances are those of the measurement; a certificate read from a file has
@@ -84,32 +81,53 @@ func (c *Certificate) tolerances() Tolerances {
 func (c *Certificate) gapRow() Row {
 	lo, hi := c.LowerGap[0], c.LowerGap[1]
 	row := Row{Name: "lower-level gap", Value: "[" + figure(lo) + ", " + figure(hi) + "]"}
+	if lo.Known() && !hi.Known() {
+		row.Value = "at least " + figure(lo)
+	}
+	inside := !c.LowerFeasibility.Known() || float64(c.LowerFeasibility) <= c.tolerances().Feasibility
 	switch {
 	case !lo.Known():
 		row.Value, row.Sentence = "not measured", notMeasured
+	case lo < 0 || !inside:
+		row.Sentence = fmt.Sprintf("y misses the lower constraints by %s, so the figure compares an answer that the follower may not give: its lower objective is %s the least that the constraints allow.",
+			figure(c.LowerFeasibility), c.beside(lo, hi))
+	case !hi.Known() && lo == 0:
+		row.Sentence = "No better answer of the follower than y was found by searching, but nothing proves that there is none."
 	case !hi.Known():
-		row.Sentence = fmt.Sprintf("A lower answer better than y by %s was found, and no bound excludes better ones: the lower level is not known to be convex.", figure(lo))
-		if lo == 0 {
-			row.Sentence = "No lower answer better than y was found, but no bound excludes one: the lower level is not known to be convex."
+		row.Sentence = fmt.Sprintf("The follower has a better answer than y: one whose lower objective is smaller by %s was found, and nothing limits how much smaller it can be.", figure(lo))
+	case float64(hi) <= c.tolerances().Gap*math.Max(1, math.Abs(float64(c.Lower))) || hi == 0:
+		row.Sentence = "y is the follower's best answer: duality proves that none has a smaller lower objective."
+		if hi > 0 {
+			row.Sentence = fmt.Sprintf("y is the follower's best answer: duality proves that none has a lower objective smaller by more than %s.", figure(hi))
 		}
-	case float64(hi) <= c.tolerances().Gap*math.Max(1, math.Abs(orZero(c.Lower))):
-		row.Sentence = fmt.Sprintf("No lower answer has an objective more than %s below that of y: proven by duality.", figure(hi))
+	case lo == 0:
+		row.Sentence = fmt.Sprintf("No better answer of the follower than y was found, but duality proves only that none has a lower objective smaller by more than %s.", figure(hi))
 	default:
-		row.Sentence = fmt.Sprintf("The lower objective at y is above its least value by at least %s (found) and at most %s (proven by duality).", figure(lo), figure(hi))
+		row.Sentence = fmt.Sprintf("The follower has a better answer than y: the lower objective can fall by at least %s, which was found, and by at most %s, which duality proves.", figure(lo), figure(hi))
 	}
 	return row
 }
 
-func orZero(n Number) float64 {
-	if n.Known() {
-		return float64(n)
+// beside says where g(x, y) lies beside v(x), for an interval of the difference.
+func (c *Certificate) beside(lo, hi Number) string {
+	switch {
+	case lo == 0 && hi == 0:
+		return "exactly"
+	case lo >= 0 && !hi.Known():
+		return figure(lo) + " or more above"
+	case !hi.Known():
+		return figure(-lo) + " below or less, or above,"
+	case lo >= 0:
+		return "between " + figure(lo) + " and " + figure(hi) + " above"
+	case hi <= 0:
+		return "between " + figure(-hi) + " and " + figure(-lo) + " below"
 	}
-	return 0
+	return "between " + figure(-lo) + " below and " + figure(hi) + " above"
 }
 
 func (c *Certificate) multiplierOrigin() string {
 	if c.SolvedMultipliers {
-		return " (least-squares multipliers, for none were given)"
+		return " (the multipliers were fitted here, for none were given)"
 	}
 	return ""
 }
@@ -117,14 +135,20 @@ func (c *Certificate) multiplierOrigin() string {
 func (c *Certificate) hypergradientRow() Row {
 	h := c.Hypergradient
 	row := Row{Name: "hypergradient", Value: figure(h.Norm)}
+	const what = "This is the length of the derivative of the upper objective with the follower reacting, without what the bounds of X hold back"
 	switch {
 	case !h.Norm.Known():
 		row.Sentence = notMeasured
-	case h.Differentiable:
+	case !h.Differentiable && c.attained():
+		row.Sentence = what + "; the follower's reaction may have a kink at x, and the global bound decides instead."
+	case !h.Differentiable:
+		row.Sentence = what + "; the follower's reaction may have a kink at x, so that the measured slopes below decide instead."
+	case h.Probe.Known():
 		row.Value += " ± " + figure(h.Error)
-		row.Sentence = fmt.Sprintf("Norm of the projected total derivative of the upper objective, by implicit differentiation; slopes measured by solving the lower level again agree with it to %s.", figure(h.Probe))
+		row.Sentence = fmt.Sprintf("%s: it is zero where no small step helps, and slopes measured by solving the lower level again agree with it up to %s.", what, figure(h.Probe))
 	default:
-		row.Sentence = fmt.Sprintf("The upper objective at the lower solution is not known to be differentiable at x, so this norm (of one of its pieces, which differs from measured slopes by up to %s) decides nothing; the measured slopes do.", figure(h.Probe))
+		row.Value += " ± " + figure(h.Error)
+		row.Sentence = what + ": it is zero where no small step helps."
 	}
 	return row
 }
@@ -133,36 +157,48 @@ func (c *Certificate) slopeRow() Row {
 	h := c.Hypergradient
 	row := Row{Name: "smallest slope", Value: figure(h.Slope)}
 	switch {
+	case h.Directions == 0 && c.attained():
+		row.Value, row.Sentence = "not needed", "No slope was measured, because the global bound already shows that no other x is better."
 	case h.Directions == 0:
-		row.Value, row.Sentence = "not measured", "No direction within X was probed."
-	case math.IsInf(float64(h.Slope), 1):
-		row.Value, row.Sentence = "none", "Along every direction probed the lower level has no solution next to x, so there is no slope to measure."
+		row.Value, row.Sentence = "not measured", "No slope was measured: x could not be moved within X, or the lower level could not be solved again."
+	case !h.Slope.Known():
+		row.Value, row.Sentence = "none", fmt.Sprintf("Next to x the lower level has no solution along any of the %d directions tried, so there is no slope to measure.", h.Directions)
+	case h.Slope < 0 && h.Decrease > 0:
+		row.Sentence = fmt.Sprintf("This is the smallest change of the upper objective per length of step, the follower reacting, among %d directions within X; the largest decrease seen was %s.", h.Directions, figure(h.Decrease))
 	default:
-		row.Sentence = fmt.Sprintf("Smallest one-sided slope of the upper objective along %d feasible directions, by solving the lower level again; the largest decrease seen was %s.", h.Directions, figure(h.Decrease))
+		row.Sentence = fmt.Sprintf("This is the smallest change of the upper objective per length of step, the follower reacting, among %d directions within X; none of the steps lowered it.", h.Directions)
+		if h.Decrease > 0 {
+			row.Sentence = fmt.Sprintf("This is the smallest change of the upper objective per length of step, the follower reacting, among %d directions within X; a step lowered it by %s.", h.Directions, figure(h.Decrease))
+		}
 	}
 	return row
 }
 
 func (c *Certificate) uniqueRow() Row {
-	lo, hi := c.UpperSpread[0], c.UpperSpread[1]
+	lo, hi := float64(c.UpperSpread[0]), float64(c.UpperSpread[1])
+	row := Row{Name: "lower solution unique"}
 	switch {
-	case !lo.Known():
-		return Row{"lower solution unique", "not measured", notMeasured}
+	case !c.UpperSpread[0].Known() || !c.UpperSpread[1].Known():
+		row.Value, row.Sentence = "not measured", notMeasured
 	case c.Unique:
-		return Row{"lower solution unique", "yes", "No second lower solution was found at x, so what the follower does is determined."}
-	case hi > lo:
-		return Row{"lower solution unique", "no", fmt.Sprintf("The follower is indifferent between several answers; over those found the upper objective ranges from %.9g (optimistic) to %.9g (pessimistic).", float64(lo), float64(hi))}
+		row.Value, row.Sentence = "yes", "No second best answer of the follower was found at x, so x determines what the follower does."
+	case hi-lo > 1e-8*math.Max(1, math.Abs(lo)):
+		row.Value, row.Sentence = "no", fmt.Sprintf("The follower is indifferent between several answers, and over those found the upper objective ranges from %.9g, the best for the leader, to %.9g.", lo, hi)
+	default:
+		row.Value, row.Sentence = "not established", "The follower may have several best answers, but those found have the same upper objective."
 	}
-	return Row{"lower solution unique", "not established", "That the follower has only one best answer was not established; over the answers found the upper objective is the same."}
+	return row
 }
 
 func (c *Certificate) boundRow() Row {
 	if c.Bound == nil {
-		return Row{"global bound", "none", "No lower bound on the upper objective could be had, so nothing is said about other regions of x."}
+		return Row{"global bound", "none", "No bound on the upper objective is known, so a better answer at an x far from this one is not excluded."}
 	}
 	b := c.Bound
-	sentence := fmt.Sprintf("No bilevel answer has an upper objective below %.9g (%s); this one is %s above.", float64(b.Value), b.By, figure(b.Gap))
-	return Row{"global bound", fmt.Sprintf("%.9g", float64(b.Value)), sentence}
+	if c.attained() {
+		return Row{"global bound", fmt.Sprintf("%.9g", float64(b.Value)), fmt.Sprintf("No answer can have an upper objective below this, and this answer attains it up to %.3g: %s.", math.Abs(float64(b.Gap)), b.By)}
+	}
+	return Row{"global bound", fmt.Sprintf("%.9g", float64(b.Value)), fmt.Sprintf("No answer can have an upper objective below this, and that of this answer is %s above: %s.", figure(b.Gap), b.By)}
 }
 
 func (c *Certificate) flatnessRow() Row {
@@ -170,7 +206,13 @@ func (c *Certificate) flatnessRow() Row {
 	if !f.Delta.Known() {
 		return Row{"flatness", "not measured", notMeasured}
 	}
-	return Row{"flatness", "delta " + figure(f.Delta), fmt.Sprintf(
-		"At gamma = %s, |f(x,y_g) - f(x,y_gamma)| exceeds %s |y_g - y_gamma|^%s by %s, and what PBGD-Free leaves out is %s times the gradient it keeps.",
-		figure(f.Gamma), figure(f.C), figure(f.Alpha), figure(f.Delta), figure(f.OmittedRatio))}
+	moves := fmt.Sprintf("With the penalty gamma = %s the upper objective moves by no more than %s times the follower's move to the power %s", figure(f.Gamma), figure(f.C), figure(f.Alpha))
+	if f.Delta > 0 {
+		moves = fmt.Sprintf("With the penalty gamma = %s the upper objective moves by %s more than %s times the follower's move to the power %s", figure(f.Gamma), figure(f.Delta), figure(f.C), figure(f.Alpha))
+	}
+	omits := "the gradient that PBGD-Free keeps is zero here, so that what it leaves out has no ratio to it"
+	if f.OmittedRatio.Known() {
+		omits = fmt.Sprintf("what PBGD-Free leaves out is %s times as large as the gradient that it keeps", figure(f.OmittedRatio))
+	}
+	return Row{"flatness", "delta " + figure(f.Delta), moves + ", and " + omits + "."}
 }

@@ -26,11 +26,11 @@ func (m *measurement) uniqueness() {
 	case m.convex && m.modulus > 0:
 	case m.convex && m.geometry != nil && !singular:
 	case m.geometry == nil:
-		m.localUnlessBest("with %d lower variables curvature was not factorised, so it is not established that the lower solution is unique or that y is the optimistic one", m.p.NY)
+		m.localUnlessBest("the lower level's %d variables are too many for its curvature, which leaves open whether the follower has other best answers that the leader would prefer", m.p.NY)
 		m.c.Unique = false
 	case singular && !m.convex:
 		m.c.Unique = false
-		m.note("the lower Lagrangian has no positive curvature along some direction at the lower solution")
+		m.note("along some direction the lower level has no positive curvature at y, so that the hypergradient is not reliable")
 	case singular:
 		lo, hi = m.flatUniqueness(f)
 	}
@@ -58,9 +58,9 @@ func (m *measurement) uniqueness() {
 	fy := float64(m.c.Upper)
 	scale := m.s.Tolerances.Upper * math.Max(1, math.Abs(lo))
 	if m.c.Unique {
-		m.judge(math.Abs(fy-lo), scale, "f at y differs by %.3g from f at the lower solution", math.Abs(fy-lo))
+		m.judge(math.Abs(fy-lo), scale, "the upper objective at y differs by %.3g from that at the follower's best answer", math.Abs(fy-lo))
 	} else if fy > lo {
-		m.judge(fy-lo, scale, "y is a lower solution but not the optimistic one: f(x, y) = %.10g, and %.10g at another lower solution", fy, lo)
+		m.judge(fy-lo, scale, "y is a lower solution but not the optimistic one: the upper objective is %.10g there, and %.10g at another lower solution", fy, lo)
 	}
 }
 
@@ -93,9 +93,9 @@ func (m *measurement) flatUniqueness(f float64) (lo, hi float64) {
 	}
 	switch {
 	case least == nil:
-		m.localUnlessBest("the lower level has directions without curvature, and the least f over its solutions could not be found")
+		m.localUnlessBest("the follower may have several best answers, and the one that the leader prefers could not be found")
 	case m.c.Unique:
-		m.note("the lower solution is the only one although the lower Lagrangian has no curvature along some direction: the implicit hypergradient is not reliable")
+		m.note("along some direction the lower level has no curvature, although no second best answer was found: the hypergradient is not reliable")
 	case m.p.NY <= denseLimit:
 		take(m.greatest(rows, far))
 	}

@@ -69,7 +69,7 @@ func (m *measurement) decide() {
 	m.c.Verdict = worst
 	switch worst {
 	case VerifiedGlobally:
-		m.c.Message = fmt.Sprintf("The answer is globally optimal: y is a lower solution at x, and f(x, y) attains a lower bound of every bilevel answer (%s).", m.c.Bound.By)
+		m.c.Message = fmt.Sprintf("The answer is globally optimal: y is the follower's best answer to x, and the upper objective attains a lower bound on every answer (%s).", m.c.Bound.By)
 	case Refuted:
 		m.c.Message = "The answer is wrong: " + strings.Join(reasons, "; ") + "."
 	case Inexact:
@@ -77,7 +77,7 @@ func (m *measurement) decide() {
 	case VerifiedLocally:
 		m.c.Message = "Nothing better was found, but a part rests on a search and is not proven: " + strings.Join(reasons, "; ") + "."
 	default:
-		m.c.Message = "y is a lower solution at x, proven by duality, and no direction of x within X was found that lowers the upper objective."
+		m.c.Message = "y is the follower's best answer to x, proven by duality, and no step of x within X was found that lowers the upper objective."
 	}
 }
 
