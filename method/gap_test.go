@@ -44,9 +44,12 @@ func TestGapMethodsReachKnownOptima(t *testing.T) {
 	for _, c := range []struct{ problem, n string }{
 		{"toy/blocc-1", ""}, {"toy/blocc-2", ""}, {"toy/reformulation", ""}, {"toy/llc", "10"}, {"toy/llc", "100"}, {"toy/pbgd-negative", ""},
 		{"toy/pbgd-positive", ""}, {"toy/quadratic", ""}, {"toy/ridge", ""}, {"toy/simplex", ""}, {"toy/simplex-kink", ""}, {"toy/double-well", ""},
-		{"toy/infeasible", ""},
+		{"toy/infeasible", ""}, {"toy/llsc", ""},
 	} {
 		for _, m := range []bilevel.Method{new(method.LVHBA), new(method.BiCGAFFA)} {
+			if m.Name() == "bic-gaffa" && c.problem == "toy/llsc" {
+				continue // the method's documented failure mode: too slow
+			}
 			t.Run(m.Name()+" "+c.problem+" "+c.n, func(t *testing.T) {
 				inst := openSized(t, c.problem, c.n)
 				r := solve(t, inst.Problem, m, bilevel.Settings{})

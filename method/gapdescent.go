@@ -67,6 +67,9 @@ const (
 	// roundingSteps is the number of steps without progress after which a
 	// projected gradient as small as rounding is taken for that.
 	roundingSteps = 5
+	// gapPatience is spg.patience: progress is slow where h has many rows that
+	// nearly depend on each other, and steady.
+	gapPatience = 300
 )
 
 func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, theta, l vec.Vector, c, limit, settle float64) *gapDescent {
@@ -85,7 +88,7 @@ func newGapDescent(e *bilevel.Env, prox *proxLevel, set *jointSet, x, y, z, thet
 	d.project(start)
 	d.u = e.BlockFrom("u", start)
 	d.spg = newSPGOn(e, d.u, d.project, d)
-	d.spg.smooth, d.spg.unit = true, 1 / *d.c
+	d.spg.smooth, d.spg.unit, d.spg.patience = true, 1 / *d.c, gapPatience
 	d.path, d.steps = newContinuation(e, "c", d.c, d.u, d.project, stageGrowth, limit, settle), e.Scalar("steps", 0)
 	d.path.n = p.NX
 	d.quasi = newQuasiNewton(e, d.u)

@@ -69,6 +69,7 @@ type spg struct {
 	bestPhi, bestSize, idle *float64
 
 	unit         float64 // the size of phi below which its changes are compared with it, not with |phi|
+	patience     float64 // steps of idling that count as stuck
 	phi          float64 // phi(x)
 	stationarity float64 // |Proj_X(x - grad phi) - x| at x
 	moved        float64 // length of the last step
@@ -82,7 +83,7 @@ func newSPG(e *bilevel.Env, x vec.Vector, objective spgObjective) *spg {
 
 // newSPGOn is newSPG on the set with the given projection.
 func newSPGOn(e *bilevel.Env, x vec.Vector, project func(vec.Vector), objective spgObjective) *spg {
-	s := &spg{e: e, project: project, objective: objective, unit: 1, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
+	s := &spg{e: e, project: project, objective: objective, unit: 1, patience: spgIdle, x: x, g: e.Block("spg.g", x), d: x.New(), x1: x.New(), g1: x.New(), w: x.New(),
 		count: e.Scalar("spg.count", 0), at: e.Scalar("spg.phi", 0), lambda: e.Scalar("spg.lambda", 0),
 		bestPhi: e.Scalar("spg.best", math.MaxFloat64), bestSize: e.Scalar("spg.best_stationarity", math.MaxFloat64), idle: e.Scalar("spg.idle", 0)}
 	if e.Dense() != nil && x.Len() <= kinkVariables {
@@ -182,7 +183,8 @@ func (s *spg) step() (stalled bool, err error) {
 		s.d.Add(1, s.x)
 		s.project(s.d)
 		s.d.Add(-1, s.x)
-		if slope := s.g.Dot(s.d); slope < 0 {
+		// On a face <r, d> = <g, d>, without the rounding of a large g normal to it.
+		if slope := s.quasi.r.Dot(s.d); slope < 0 {
 			if found, err := s.search(slope, quasiTrials); found || err != nil || s.e.Stopped() {
 				return false, err
 			}
@@ -278,9 +280,10 @@ func (s *spg) accept(t, phi, change float64) {
 	}
 }
 
-// spgIdle is the number of steps in which neither phi falls, by more than
-// valueAccuracy, nor the least stationarity is halved, after which the iteration
-// counts as stuck if the gradient jumps: it goes to and fro across a kink.
+// spgIdle is the default of patience, the number of steps in which neither phi
+// falls, by more than valueAccuracy, nor the least stationarity is halved, after
+// which the iteration counts as stuck if the gradient jumps: it goes to and fro
+// across a kink.
 const spgIdle = 50
 
 // iterate is step; a stall restarts the iteration along the plain gradient, and
@@ -303,7 +306,7 @@ func (s *spg) iterate() (stuck bool, err error) {
 	} else {
 		*s.idle++
 	}
-	if *s.idle < spgIdle || err != nil || s.e.Stopped() {
+	if *s.idle < s.patience || err != nil || s.e.Stopped() {
 		return false, err
 	}
 	if s.smooth {
