@@ -52,8 +52,8 @@ func (c *client) download(ctx context.Context, commit string, f file, blob strin
 		return err
 	}
 	resumed := t.done > 0
-	for failures := 0; ; {
-		before := t.done
+	failures, furthest := 0, t.done // only what was never reached before counts as progress
+	for {
 		retry, err := t.attempt(ctx)
 		if err == nil {
 			if err = t.verify(); err == nil {
@@ -63,7 +63,7 @@ func (c *client) download(ctx context.Context, commit string, f file, blob strin
 				return errors.Join(err, out.Close(), os.Remove(part))
 			}
 			// The part that an earlier run left may be the wrong one: begin anew once.
-			resumed = false
+			resumed, furthest = false, 0
 			if err := t.restart(); err != nil {
 				return err
 			}
@@ -72,8 +72,8 @@ func (c *client) download(ctx context.Context, commit string, f file, blob strin
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w; %d of %d bytes are kept and the next call continues", ctx.Err(), t.done, f.size())
 		}
-		if failures++; t.done > before {
-			failures = 0
+		if failures++; t.done > furthest {
+			failures, furthest = 0, t.done
 		}
 		if !retry || failures > c.Retries {
 			return err
