@@ -260,9 +260,19 @@ func (c *Config) headModule() string { return strings.TrimSuffix(c.HeadName(), "
 
 // Write writes the adapter's folder, which is made when it is not there; stored is
 // the type of its tensors. Each file is written whole or not at all.
+//
+// The head of GPT-NeoX, "embed_out", is written as "lm_head", its name since
+// transformers 5.14: PEFT passes over a saved module that the model has not got,
+// without a word. For an older transformers the two files need the older name.
 func (a *Adapter) Write(dir string, stored Type) error {
 	if err := a.validate(filepath.Join(dir, AdapterModelFile)); err != nil {
 		return err
+	}
+	written := func(name string) string {
+		if rest, ok := strings.CutPrefix(name, "embed_out"); ok && (rest == "" || rest[0] == '.') {
+			return "lm_head" + rest
+		}
+		return name
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -271,14 +281,19 @@ func (a *Adapter) Write(dir string, stored Type) error {
 	for i := range a.Layers {
 		l := &a.Layers[i]
 		list = append(list,
-			Output{Name: adapterPrefix + l.Module + ".lora_A.weight", Shape: []int{l.Rank, l.In}, Type: stored, Values: l.A},
-			Output{Name: adapterPrefix + l.Module + ".lora_B.weight", Shape: []int{l.Out, l.Rank}, Type: stored, Values: l.B})
+			Output{Name: adapterPrefix + written(l.Module) + ".lora_A.weight", Shape: []int{l.Rank, l.In}, Type: stored, Values: l.A},
+			Output{Name: adapterPrefix + written(l.Module) + ".lora_B.weight", Shape: []int{l.Out, l.Rank}, Type: stored, Values: l.B})
 	}
 	for _, s := range a.Saved {
-		list = append(list, Output{Name: adapterPrefix + s.Name, Shape: s.Shape, Type: stored, Values: s.Values})
+		list = append(list, Output{Name: adapterPrefix + written(s.Name), Shape: s.Shape, Type: stored, Values: s.Values})
 	}
 	if err := WriteSafetensors(filepath.Join(dir, AdapterModelFile), list, nil); err != nil {
 		return err
 	}
-	return a.Config.write(filepath.Join(dir, AdapterConfigFile))
+	config := a.Config
+	config.ModulesToSave = slices.Clone(config.ModulesToSave)
+	for i, entry := range config.ModulesToSave {
+		config.ModulesToSave[i] = written(entry)
+	}
+	return config.write(filepath.Join(dir, AdapterConfigFile))
 }

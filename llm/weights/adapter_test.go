@@ -226,8 +226,16 @@ func TestNeoXHeadHasTwoNames(t *testing.T) {
 	if err := a.Bind("folder", c); err != nil || a.Saved[0].Name != "embed_out.weight" || fmt.Sprint(a.Config.ModulesToSave) != "[embed_out]" {
 		t.Errorf("%+v, %v", a.Config, err)
 	}
-	if err := a.validate("folder"); err != nil {
-		t.Error(err)
+	dir := t.TempDir()
+	if err := a.Write(dir, F32); err != nil {
+		t.Fatal(err)
+	}
+	again, err := ReadAdapter(dir)
+	if err != nil || again.Saved[0].Name != "lm_head.weight" || fmt.Sprint(again.Config.ModulesToSave) != "[lm_head]" {
+		t.Fatalf("%+v, %v: want the name that transformers has now", again, err)
+	}
+	if err := again.Bind("folder", c); err != nil || !reflect.DeepEqual(again, a) {
+		t.Errorf("%+v, %v; want %+v", again, err, a)
 	}
 }
 

@@ -115,4 +115,3 @@ func elements[T any](r *ggufReader, kind uint32, n, depth int) ([]T, error) {
 	}
 	return list, nil
 }
-
