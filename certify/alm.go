@@ -92,6 +92,11 @@ func (s *solver) resume(p *program, from *solution) *solution {
 	tol := func() float64 { return s.tolerance * (1 + floats.Norm(w.plain, math.Inf(1))) }
 	inner, lastViolation, stuck := 1e-3, math.Inf(1), 0
 	best, idle := &solution{stationarity: math.Inf(1)}, 0
+	if mu0 != nil {
+		if w.residuals(sol); sol.residual() <= 1e3*tol() {
+			best = sol.copy() // what is found must not be worse than a start that is a solution
+		}
+	}
 	retry := math.Inf(1) // the residual below which polishing is worth a try
 	for range s.maxOuter {
 		st := w.minimise(sol, math.Max(inner, s.tolerance))

@@ -29,6 +29,7 @@ func (s *solver) dualBound(p *program, mu, start []float64, modulus, radius floa
 		}
 	}
 	if modulus == 0 && p.rows > 0 {
+		start = append([]float64(nil), start...)
 		p.refine(clipped, start)
 	}
 	l := p.lagrangian(clipped)
@@ -62,6 +63,8 @@ func (s *solver) dualBound(p *program, mu, start []float64, modulus, radius floa
 // that cancels D grad L at z, D the face of Z. Where L has directions without
 // curvature, d(mu) is finite only for multipliers that cancel its slope along
 // them. A multiplier that would turn negative becomes 0, and the rest try again.
+// With a sparse Hessian H of F, z moves too, and both changes w and delta are the least with
+// D (grad L + H w + J'delta) = 0 in the sense of w'Hw + |delta|².
 func (p *program) refine(mu, z []float64) {
 	n := p.n
 	g, u, r := make([]float64, n), make([]float64, n), make([]float64, n)
@@ -95,12 +98,21 @@ func (p *program) refine(mu, z []float64) {
 		p.lagrangianGrad(g, z, mu, back)
 		p.projectDeriv(r, u, g)
 		floats.Scale(-1, r)
-		forward(rhs, r)
-		conjugateGradients(delta, rhs, func(dst, w []float64) {
-			backward(w)
-			copy(r, back)
-			forward(dst, r)
-		}, nil, 1e-8, 200, nil)
+		if h, free, ok := p.sparseAt(z, u); ok {
+			s := newSaddle(p, h, free, on, 1)
+			if !s.factorise(shiftShare*s.size, 0) {
+				return
+			}
+			s.solve(dv, delta, r, rhs, 0)
+			floats.Add(z, dv)
+		} else {
+			forward(rhs, r)
+			conjugateGradients(delta, rhs, func(dst, w []float64) {
+				backward(w)
+				copy(r, back)
+				forward(dst, r)
+			}, nil, 1e-8, 200, nil)
+		}
 		again := false
 		for k, i := range on {
 			mu[i] += delta[k]

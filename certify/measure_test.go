@@ -293,6 +293,45 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// TestRows: every row of right and wrong answers is a sentence without undefined
+// figures, and a y that is not allowed shows on which side of v(x) it lies.
+func TestRows(t *testing.T) {
+	row := func(c *Certificate, name string) Row {
+		for _, r := range c.Sentences() {
+			if s := r.Value + " " + r.Sentence; !strings.HasSuffix(r.Sentence, ".") || strings.Contains(s, "Inf") || strings.Contains(s, "NaN") || strings.Contains(s, "%!") {
+				t.Errorf("row %+v", r)
+			}
+			if r.Name == name {
+				return r
+			}
+		}
+		t.Fatalf("no row %q", name)
+		return Row{}
+	}
+	blocc := openToy(t, "toy/blocc-1")
+	k := blocc.Known[0]
+	below, above := measure(t, blocc.Problem, k.X, moved(k.Y, 0, 0.1), nil), measure(t, blocc.Problem, k.X, moved(k.Y, 0, -0.1), nil)
+	if !(below.LowerGap[0] < 0 && below.LowerGap[1] < 0) || !strings.Contains(row(below, "lower-level gap").Sentence, "misses the lower constraints by 0.1") ||
+		!strings.Contains(row(below, "lower-level gap").Sentence, "below the least") {
+		t.Errorf("y beyond the constraint: %v, %+v", below.LowerGap, row(below, "lower-level gap"))
+	}
+	if !(above.LowerGap[0] > 0) || !strings.Contains(row(above, "lower-level gap").Sentence, "has a better answer than y") {
+		t.Errorf("y within the constraint: %v, %+v", above.LowerGap, row(above, "lower-level gap"))
+	}
+	for _, e := range (toy.Family{}).Names() {
+		inst := openToy(t, e.Name)
+		for _, k := range inst.Known {
+			for _, x := range [][]float64{k.X, moved(k.X, 0, 0.3), moved(k.X, 0, -2)} {
+				c := measure(t, inst.Problem, x, k.Y, nil)
+				row(c, "flatness")
+				if strings.Contains(c.Message, "Inf") || strings.Contains(strings.Join(c.Notes, " "), "Inf") {
+					t.Errorf("%s: %s %q", e.Name, c.Message, c.Notes)
+				}
+			}
+		}
+	}
+}
+
 // TestDeterminism: the same point gives the same bits.
 func TestDeterminism(t *testing.T) {
 	inst := openToy(t, "toy/quadratic")

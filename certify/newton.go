@@ -52,6 +52,11 @@ func (w *newton) scaleRho(z []float64) {
 	p.hess(w.tmp, z, v)
 	p.jac(w.jv, z, v)
 	h, j := floats.Norm(w.tmp, 2)/floats.Norm(v, 2), floats.Dot(w.jv, w.jv)/floats.Dot(v, v)
+	if p.n > denseBelow && (p.hessian != nil || p.shape != nil) {
+		if m := p.hessianAt(z); m != nil {
+			h = math.Min(h, m.lowCurvature()) // nor few stiff variables all rows
+		}
+	}
 	if !(h > 1e-3) || math.IsInf(h, 0) {
 		h = 1e-3
 	}
@@ -335,7 +340,7 @@ func (s *saddle) step(dir, q []float64, right, fixed func(i int) float64, rows [
 	}
 	d := make([]float64, n)
 	for shift := shiftShare * s.size; shift <= 10*s.size; shift *= 100 {
-		if !s.factorise(shift, s.floor()) && convexify {
+		if definite := s.factorise(shift, s.floor()); s.factors == nil || convexify && !definite {
 			continue
 		}
 		exact := 0.0

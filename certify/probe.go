@@ -214,6 +214,9 @@ func (m *measurement) directions() [][]float64 {
 	if m.p.NY > denseLimit {
 		random = min(random, 1) // each solve is long
 	}
+	if m.refuted() && m.p.NY > denseBelow {
+		random = 0 // nothing changes the verdict
+	}
 	for range random {
 		d := make([]float64, n)
 		for i := range d {
@@ -224,26 +227,37 @@ func (m *measurement) directions() [][]float64 {
 	return ds
 }
 
-// along evaluates phi at the projections of x + sign·t d.
+// along evaluates phi at the projections of x + sign·t d, the nearest first: where
+// h is affine those x at which the lower level has a solution form a convex set, so that
+// on a ray from x that leaves it at once no farther point is in it.
 func (m *measurement) along(d []float64, sign, phi0 float64) *side {
 	var s side
-	x := make([]float64, m.p.NX)
+	var to [3][]float64
 	unit := math.Max(1, floats.Norm(m.x, math.Inf(1)))
 	for i, t := range probeSteps {
-		floats.AddScaledTo(x, m.x, sign*t*unit, d)
+		x := floats.AddScaledTo(make([]float64, m.p.NX), m.x, sign*t*unit, d)
 		if m.p.X != nil {
 			m.p.X.Project(x, x)
 		}
-		s.length[i] = floats.Distance(x, m.x, 2)
-		if s.length[i] < 1e-2*t*unit {
+		to[i] = floats.SubTo(make([]float64, m.p.NX), x, m.x)
+		if s.length[i] = floats.Norm(to[i], 2); s.length[i] < 1e-2*t*unit {
 			s.length[i] = 0
 			return &s // X blocks the way
 		}
+		s.linear[i] = floats.Dot(m.c.Hypergradient.Gradient, to[i])
+	}
+	x, ray := make([]float64, m.p.NX), m.convex && m.lower.affine
+	for i := len(to) - 1; i >= 0; i-- {
+		if i < 2 && ray && math.IsInf(s.change[i+1], 1) {
+			floats.AddScaledTo(x, to[i], -s.length[i]/s.length[i+1], to[i+1])
+			if floats.Norm(x, 2) <= 1e-9*s.length[i] {
+				s.change[i] = s.change[i+1]
+				continue
+			}
+		}
+		floats.AddTo(x, m.x, to[i])
 		s.change[i], s.noise[i] = m.phi.at(x)
 		s.change[i] -= phi0
-		for j, g := range m.c.Hypergradient.Gradient {
-			s.linear[i] += g * (x[j] - m.x[j])
-		}
 	}
 	return &s
 }

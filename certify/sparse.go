@@ -123,6 +123,23 @@ func (m *csr) typicalRow() float64 {
 	return sizes[len(sizes)/2]
 }
 
+// lowCurvature is the lower quartile of the positive diagonal entries, +Inf when
+// there are none.
+func (m *csr) lowCurvature() float64 {
+	var d []float64
+	for i := range m.rows {
+		ind, val := m.row(i)
+		if k, ok := slices.BinarySearch(ind, i); ok && val[k] > 0 {
+			d = append(d, val[k])
+		}
+	}
+	if len(d) == 0 {
+		return math.Inf(1)
+	}
+	slices.Sort(d)
+	return d[len(d)/4]
+}
+
 // dense is the symmetric matrix m.
 func (m *csr) dense() *mat.SymDense {
 	s := mat.NewSymDense(m.rows, nil)

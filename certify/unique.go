@@ -96,7 +96,7 @@ func (m *measurement) flatUniqueness(f float64) (lo, hi float64) {
 		m.localUnlessBest("the follower may have several best answers, and the one that the leader prefers could not be found")
 	case m.c.Unique:
 		m.note("along some direction the lower level has no curvature, although no second best answer was found: the hypergradient is not reliable")
-	case m.p.NY <= denseLimit:
+	case m.p.NY <= denseBelow: // beyond, the search would take most of the time
 		take(m.greatest(rows, far))
 	}
 	if m.base != m.own {

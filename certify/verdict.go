@@ -3,6 +3,7 @@ package certify
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,10 @@ func (m *measurement) judge(value, tol float64, format string, args ...any) {
 
 func (m *measurement) refute(format string, args ...any) {
 	m.findings = append(m.findings, finding{verdict: Refuted, text: fmt.Sprintf(format, args...)})
+}
+
+func (m *measurement) refuted() bool {
+	return slices.ContainsFunc(m.findings, func(f finding) bool { return f.verdict == Refuted })
 }
 
 // suspect records that a figure could not be brought below its tolerance,
