@@ -36,7 +36,7 @@ import (
 //
 // A problem that offers a search of its own ([bilevel.Searcher]) is searched by it
 // first; its answer is measured at once, and phi is descended from there only
-// where it does not pass.
+// where the measurement found a way down.
 //
 // Of the answers that were certified the one with the best verdict is returned,
 // of equals the one with the lowest f.
@@ -86,7 +86,9 @@ type auto struct {
 	haveRelaxed *float64
 	// again counts how often the verification sent the run back.
 	again *float64
-	best  *standing
+	// down: the last verification found phi to fall next to x.
+	down *float64
+	best *standing
 }
 
 // Start prepares the plan; nothing is solved yet.
@@ -95,7 +97,7 @@ func (m *Auto) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 	if p == nil {
 		return nil, &bilevel.SettingError{Field: "method", Value: m.Name(), Allowed: "a problem on []float64"}
 	}
-	a := &auto{e: e, p: p, at: e.Scalar("stage", 0), done: e.Scalar("stage_iterations", 0), again: e.Scalar("again", 0),
+	a := &auto{e: e, p: p, at: e.Scalar("stage", 0), done: e.Scalar("stage_iterations", 0), again: e.Scalar("again", 0), down: e.Scalar("down", 0),
 		x: e.BlockFrom("answer.x", e.StartX()), y: e.BlockFrom("answer.y", e.StartY()),
 		relaxed: e.Block("relaxed.x", e.StartX()), haveRelaxed: e.Scalar("relaxed", 0)}
 	if p.Coupling != nil {

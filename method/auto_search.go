@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/certify"
 	"github.com/bilevel-go/bilevel/vec"
 )
 
@@ -11,15 +12,59 @@ import (
 const searchName = "search"
 
 // searchPlan is the plan for a problem that offers a search over x of its own.
-// Its answer is measured at once; only where it does not pass is phi descended
-// from there.
+// Its answer is measured at once; phi is descended from there only where the
+// measurement found a way down.
 func (a *auto) searchPlan() []stage {
 	return []stage{
 		{name: searchName, start: a.startSearch, limit: math.MaxInt},
 		{name: "verification of " + searchName, start: a.startVerification(lastRound), limit: 1},
-		{name: "hypergradient", start: a.startHypergradient(0), limit: 1000, better: true},
-		{name: "last verification", start: a.startVerification(lastRound), limit: 1},
+		{name: "hypergradient", start: a.startRefinement, limit: 1000},
+		{name: "last verification", start: a.startLastVerification, limit: 1},
 	}
+}
+
+// startRefinement starts descent on phi from the search's answer.
+func (a *auto) startRefinement(e *bilevel.Env) (bilevel.Iteration, error) {
+	if *a.down == 0 {
+		return nil, nil
+	}
+	part, err := a.startHypergradient(0)(e)
+	if err != nil {
+		return nil, err
+	}
+	return &refinement{part, a}, nil
+}
+
+func (a *auto) startLastVerification(e *bilevel.Env) (bilevel.Iteration, error) {
+	if *a.down == 0 {
+		return nil, nil // nothing has changed since the one before
+	}
+	return a.startVerification(lastRound)(e)
+}
+
+// refinement reports the search's answer until descent has come below it.
+type refinement struct {
+	bilevel.Iteration
+	a *auto
+}
+
+func (r *refinement) Step(p *bilevel.Progress) (bilevel.Status, error) {
+	a := r.a
+	status, err := r.Iteration.Step(p)
+	if err != nil || a.e.Stopped() || !p.X.Finite() || !p.Y.Finite() {
+		return status, err
+	}
+	if !(a.e.Upper(p.X, p.Y) < a.e.Upper(a.x, a.y)) {
+		p.X, p.Y, p.Mu = a.x, a.y, a.mu
+		observe(a.e, p, false)
+	}
+	return status, nil
+}
+
+// descends reports that a certificate leaves no doubt that phi falls next to x.
+func descends(c *certify.Certificate) bool {
+	h := &c.Hypergradient
+	return float64(h.Slope) < -verifiedStationarity || h.Differentiable && float64(h.Norm) > verifiedStationarity
 }
 
 // startSearch starts the problem's own search.

@@ -187,6 +187,10 @@ func (v *verification) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	}
 	p.Stationarity = float64(c.Hypergradient.Norm)
 	a.best.offer(a.x, a.y, a.mu, c)
+	*a.down = 0
+	if descends(c) {
+		*a.down = 1
+	}
 	observe(v.e, p, false)
 	if c.Verdict.OK() {
 		a.e.Note("%s: %s", c.Verdict, c.Message)
