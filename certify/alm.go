@@ -97,6 +97,7 @@ func (s *solver) resume(p *program, from *solution) *solution {
 			best = sol.copy() // what is found must not be worse than a start that is a solution
 		}
 	}
+	unfinished := false
 	retry := math.Inf(1) // the residual below which polishing is worth a try
 	for range s.maxOuter {
 		st := w.minimise(sol, math.Max(inner, s.tolerance))
@@ -132,7 +133,9 @@ func (s *solver) resume(p *program, from *solution) *solution {
 			w.rho *= 10
 		}
 		// A violation that a hundredfold rho does not reduce is there to stay.
-		if stuck++; sol.violation < 0.9*lastViolation || sol.violation < 1e-6*(1+floats.Norm(sol.z, math.Inf(1))) {
+		// (One that is left because A was not minimised says nothing.)
+		unfinished = st == inaccurate
+		if stuck++; unfinished || sol.violation < 0.9*lastViolation || sol.violation < 1e-6*(1+floats.Norm(sol.z, math.Inf(1))) {
 			stuck = 0
 		}
 		if stuck >= 3 || sol.steps > stepLimit {
@@ -149,7 +152,9 @@ func (s *solver) resume(p *program, from *solution) *solution {
 	sol.rho = w.rho
 	switch {
 	case sol.violation > 1e-6*(1+floats.Norm(sol.z, math.Inf(1))):
-		sol.status = infeasible
+		if sol.status = infeasible; unfinished {
+			sol.status = inaccurate
+		}
 	case !(sol.residual() <= 1e3*tol()):
 		sol.status = inaccurate
 	}

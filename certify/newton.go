@@ -125,7 +125,8 @@ func (w *newton) hessVec(dst, z, v []float64) {
 	}
 }
 
-// minimise improves sol.z until |z - P(z - grad A)| <= tol.
+// minimise improves sol.z until |z - P(z - grad A)| <= tol; inaccurate says that
+// the steps did not suffice.
 func (w *newton) minimise(sol *solution, tol float64) solveStatus {
 	p, z := w.p, sol.z
 	a := w.augmented(z, sol.mu)
@@ -177,7 +178,7 @@ func (w *newton) minimise(sol *solution, tol float64) solveStatus {
 			return solved
 		}
 	}
-	return solved
+	return inaccurate
 }
 
 // search backtracks along d from z with projection. It leaves the point in

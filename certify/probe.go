@@ -59,6 +59,7 @@ func (m *measurement) probe() {
 	tol := m.s.Tolerances.Stationarity * m.scale
 	minSlope, mismatch, decrease := math.Inf(1), 0.0, 0.0
 	solved := false // phi is finite next to x along some direction
+	unsolved := 0   // directions along which it could not be had
 	kink := false
 	var descent fall
 	hg.Directions = 0
@@ -74,11 +75,12 @@ func (m *measurement) probe() {
 			if !s.open() {
 				continue
 			}
-			hg.Directions++
 			slope := s.slope()
 			if math.IsNaN(slope) {
+				unsolved++
 				continue
 			}
+			hg.Directions++
 			minSlope = math.Min(minSlope, slope)
 			solved = solved || !math.IsInf(slope, 1)
 			for i, c := range s.change {
@@ -130,6 +132,10 @@ func (m *measurement) probe() {
 		kink = true
 	}
 	hg.Differentiable = hg.Differentiable && !kink
+	if !solved && unsolved > 0 && !m.c.attained() {
+		m.suspect("the lower level could not be solved next to x along %d of the %d directions probed, and has no solution along any other, so that nothing is known of the upper objective there", unsolved, unsolved+hg.Directions)
+		return
+	}
 	if hg.Directions > 0 && !solved && !m.c.attained() {
 		m.suspect("the lower level has no solution next to x along any of the %d directions probed, so that nothing is known of the upper objective there", hg.Directions)
 		return

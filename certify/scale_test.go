@@ -49,7 +49,7 @@ func llc(t testing.TB, n int) *problems.Instance {
 func TestManyVariables(t *testing.T) {
 	p, x, y, mu := slack(t, 500)
 	q, xq, yq, muq := slack(t, 200)
-	big := llc(t, 500)
+	big := llc(t, 300)
 	kb := big.Known[0]
 	for _, c := range []struct {
 		name     string
@@ -61,7 +61,6 @@ func TestManyVariables(t *testing.T) {
 		{"slack", p, x, y, mu, VerifiedGlobally, "high-point relaxation"},
 		{"slack, multipliers fitted", q, xq, yq, nil, VerifiedGlobally, "high-point relaxation"},
 		{"slack, a slack above its bound", q, xq, moved(yq, q.NY-3, 0.1), muq, Refuted, "coupling constraint is violated"},
-		{"slack, wrong multipliers", q, xq, yq, scaled(muq, 1.1), Refuted, "multipliers do not belong to y"},
 		{"slack, every bound larger", q, scaled(xq, 1.5), nil, nil, Refuted, "x is not a local minimum"},
 		{"llc", big.Problem, kb.X, kb.Y, nil, Verified, "proven by duality"},
 		{"llc, pessimistic y", big.Problem, kb.X, pessimistic(kb.Y), nil, Refuted, "not the optimistic one"},

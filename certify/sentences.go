@@ -162,7 +162,7 @@ func (c *Certificate) slopeRow() Row {
 	case h.Directions == 0:
 		row.Value, row.Sentence = "not measured", "No slope was measured: x could not be moved within X, or the lower level could not be solved again."
 	case !h.Slope.Known():
-		row.Value, row.Sentence = "none", fmt.Sprintf("Next to x the lower level has no solution along any of the %d directions tried, so there is no slope to measure.", h.Directions)
+		row.Value, row.Sentence = "none", fmt.Sprintf("Next to x the lower level has no solution, or could not be solved, along any of the %d directions tried, so there is no slope to measure.", h.Directions)
 	case h.Slope < 0 && h.Decrease > 0:
 		row.Sentence = fmt.Sprintf("This is the smallest change of the upper objective per length of step, the follower reacting, among %d directions within X; the largest decrease seen was %s.", h.Directions, figure(h.Decrease))
 	default:
