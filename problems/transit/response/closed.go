@@ -41,7 +41,7 @@ func (s *Solver) closedPrices() {
 			s.worth[j] = worth
 		}
 		for e := range s.lambda {
-			if s.row[e] < 0 {
+			if s.closed[e] {
 				s.excess[e] = s.worth[m.to[e]] - s.between[o.Station*n+int(m.from[e])] - m.Time[e]
 				s.Answer.Prices[e] = math.Max(s.Answer.Prices[e], s.excess[e])
 			}

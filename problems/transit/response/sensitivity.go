@@ -1,13 +1,5 @@
 package response
 
-import (
-	"math"
-
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/lapack/lapack64"
-)
-
 // Adjoint sets dst (Links) to the transposed derivative of the last answer in the
 // capacities, applied to weights on the shares (Pairs, may be nil) and on the
 // flows by origin (Origins x Links, may be nil).
@@ -26,9 +18,11 @@ func (s *Solver) Adjoint(dst, shares, flows []float64) error {
 	if s.uncongested {
 		return nil
 	}
-	s.resume()
-	if !s.factorise() {
-		return ErrNumerical
+	if !s.polished {
+		s.resume()
+		if !s.factorise() {
+			return ErrNumerical
+		}
 	}
 	if flows != nil {
 		s.owner = s.owner[:0]
@@ -50,9 +44,16 @@ func (s *Solver) Adjoint(dst, shares, flows []float64) error {
 	}
 	for _, k := range s.served {
 		theta, h := s.theta[k], s.base[k]
-		mean := 0.0
+		mean, first := 0.0, s.paths.first[k]
+		if s.paths.number[k] == 1 {
+			s.change[first] *= h
+			if shares != nil {
+				s.change[first] += h * shares[k] / m.Trips[k]
+			}
+			continue
+		}
 		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			mean += s.flow[r] / s.z[r] * s.change[r] / theta
+			mean += s.ratio[r] * s.change[r] / theta
 		}
 		toward := mean
 		if shares != nil {
@@ -60,28 +61,22 @@ func (s *Solver) Adjoint(dst, shares, flows []float64) error {
 		}
 		toward *= h / (theta + h)
 		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			s.change[r] = s.flow[r] / s.z[r] * (s.change[r] - mean + toward)
+			s.change[r] = s.ratio[r] * (s.change[r] - mean + toward)
 		}
 	}
 	clear(s.dLambda)
 	s.along(s.dLambda, s.change)
-	for i, e := range s.open {
+	for i, e := range s.chosen {
 		s.rhs[i] = s.dLambda[e]
 	}
-	lapack64.Potrs(blas64.Triangular{Uplo: blas.Upper, Diag: blas.NonUnit, N: s.sym.N, Stride: s.sym.Stride, Data: s.sym.Data},
-		blas64.General{Rows: len(s.open), Cols: 1, Stride: 1, Data: s.rhs})
-	for i, e := range s.open {
+	s.solve()
+	for i, e := range s.chosen {
 		dst[e] = s.rhs[i]
 	}
 	return nil
 }
 
-// stiffest bounds theta_r/h_k. What the bound changes in the derivative is of the
-// order 1/stiffest; what rounding does, of the order stiffest times 1e-16.
-const stiffest = 1e7
-
-// resume puts the interior point of the last answer back in place, with reduced
-// costs raised where paths are in use.
+// resume puts the interior point of the last answer back in place.
 func (s *Solver) resume() {
 	copy(s.flow, s.kept.flow)
 	for r := len(s.kept.flow); r < len(s.flow); r++ {
@@ -92,17 +87,15 @@ func (s *Solver) resume() {
 	copy(s.p, s.kept.p)
 	copy(s.alt, s.kept.alt)
 	for _, e := range s.open {
-		s.length[e] = s.m.Time[e] + s.lambda[e]
+		s.length[e] = s.time[e] + s.lambda[e]
 	}
 	s.across(s.cost, s.length)
 	for r, c := range s.cost {
-		s.z[r] = c - s.p[s.paths.pair[r]]
+		if k := s.paths.pair[r]; s.paths.number[k] > 1 {
+			s.z[r] = c - s.p[k]
+		}
 	}
 	for _, k := range s.served {
 		s.total(k)
-		most := stiffest * s.demand[k] * s.alt[k] / s.m.Trips[k]
-		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			s.z[r] = math.Max(s.z[r], s.flow[r]/most)
-		}
 	}
 }

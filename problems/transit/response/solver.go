@@ -7,6 +7,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
 )
 
 // Solver computes the travellers' response. It is the workspace of one
@@ -17,22 +18,30 @@ type Solver struct {
 	paths *paths
 	limit int // of iterations
 
-	gamma   float64
-	x       []float64
-	utility []float64 // u' = u + m/gamma, per pair
-	length  []float64 // d + lambda, +Inf closed, per link
-	open    []int32   // open links
-	row     []int32   // of an open link in the Newton system, -1: closed
-	served  []int32   // pairs in the master problem
-	dist    []float64 // shortest length, per pair
+	gamma, temperature float64
+	x                  []float64
+	utility            []float64 // u' = u + m/gamma, per pair
+	time, length       []float64 // d/T and d/T + lambda, +Inf closed, per link
+	begin              []float64 // prices to start from
+	open               []int32   // open links
+	closed             []bool
+	chosen             []int32   // links of the Newton system
+	binding            []int32   // links whose capacity is used up
+	diagonal           []float64 // of the Newton system, per link
+	row                []int32   // of a link in the Newton system, -1: not in it
+	served             []int32   // pairs in the master problem
+	dist               []float64 // shortest length, per pair
 
-	lambda, slack, dLambda, dSlack, tauLink []float64 // per link
-	p, alt, rho, gain, dp, theta, base      []float64 // per pair; alt is w - q
-	free                                    []float64 // shortest length without prices, per pair
-	flow, z, cost, change, dCost, tau       []float64 // per path
-	perNode                                 []float64
-	demand                                  []float64 // q, per pair
-	load, excess                            []float64 // per link
+	lambda, slack, dLambda, dSlack, tauLink        []float64 // per link
+	p, alt, rho, pull, rest, gain, dp, theta, base []float64 // per pair; alt is w - q
+	joined                                         []bool    // per pair: in the master problem
+	flow, z, cost, change, dCost, tau              []float64 // per path
+	perNode                                        []float64
+	ratio                                          []float64 // theta, per path
+	used                                           []bool    // per path: carries flow, in polish
+	dust                                           []float64 // per path: a flow too small to matter on any of its links
+	demand                                         []float64 // q, per pair
+	load, excess                                   []float64 // per link
 
 	matrix, factor []float64
 	rhs            []float64
@@ -40,6 +49,8 @@ type Solver struct {
 	sparse         sparse
 	kept           struct{ flow, lambda, slack, p, alt []float64 }
 	uncongested    bool
+	polished       bool      // the answer solves the equations of its active paths and links
+	annealed       bool      // prices come from a higher temperature
 	owner          []int32   // origin, per node
 	between, worth []float64 // of closed links
 
@@ -72,18 +83,32 @@ func NewSolver(m *Model) *Solver {
 	pair := func() []float64 { return make([]float64, m.Pairs) }
 	s.x, s.length, s.row = link(), link(), make([]int32, m.Links)
 	s.lambda, s.slack, s.dLambda, s.dSlack, s.tauLink, s.load, s.excess = link(), link(), link(), link(), link(), link(), link()
-	s.utility, s.dist, s.free, s.demand = pair(), pair(), pair(), pair()
-	s.p, s.alt, s.rho, s.gain, s.dp, s.theta, s.base = pair(), pair(), pair(), pair(), pair(), pair(), pair()
+	s.utility, s.dist, s.demand = pair(), pair(), pair()
+	s.time, s.begin, s.diagonal, s.closed, s.joined = link(), link(), link(), make([]bool, m.Links), make([]bool, m.Pairs)
+	s.p, s.alt, s.rho, s.pull, s.rest, s.gain, s.dp, s.theta, s.base = pair(), pair(), pair(), pair(), pair(), pair(), pair(), pair(), pair()
 	s.Answer = Answer{Shares: pair(), Costs: pair(), Loads: link(), Prices: link()}
 	s.sparse.init(m.Links)
 	return s
 }
 
 const (
-	// tolerance of the relative gap that ends the iteration at once; floor is
-	// what is accepted where no further progress is made.
+	// The iteration ends where the relative gap is at its tolerance and the
+	// complementarity products at the smallest, relative to the mean of the trips:
+	// where a price and its slack are both just 0 they are then 1e-8. floor is
+	// the gap that is accepted where no further progress is made.
 	tolerance = 1e-12
+	smallest  = 1e-16
 	floor     = 1e-9
+	// roughly is the gap at which a temperature has served its purpose; moderate the
+	// lead of a pair's utility over its path's time that needs none, cooling the
+	// factor between temperatures.
+	roughly = 1e-4
+	// ripe is the gap from which on it is clear which prices and path flows are 0.
+	ripe     = 1e-7
+	moderate = 6
+	cooling  = 1.7
+	// rounding is what sums are taken to be wrong by, relative to their terms.
+	rounding = 1e-15
 	// hopeless: a pair whose utility of going by the network is lower than that of
 	// the alternative by this much sends a share below exp(-hopeless).
 	hopeless = 45
@@ -98,12 +123,74 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 	if err := s.check(gamma, x, prices); err != nil {
 		return err
 	}
+	s.polished = false
 	s.prepare(gamma, x)
 	if s.uncongested = s.fits(); s.uncongested {
 		return nil
 	}
+	if prices != nil {
+		if copy(s.begin, prices); s.run(s.begin, false) {
+			return nil
+		}
+	}
+	if s.anneal() {
+		return nil
+	}
+	return ErrNumerical
+}
+
+// anneal solves without prices to start from. Where utilities are large, nearly all or
+// nearly nobody travels at most prices, and demand tells little about the prices
+// to come. The problem is then first solved roughly with the entropy weighted by a
+// temperature,
+//
+//	minimise  T sum_k w_k H(y_k) - sum_k u'_k w_k y_k + sum_ij d_ij phi_ij,
+//
+// which is the same problem with u'/T, d/T and lambda/T, for T falling to 1.
+func (s *Solver) anneal() bool {
+	lead := 0.0
+	for _, k := range s.served {
+		lead = math.Max(lead, math.Abs(s.utility[k]-s.dist[k]))
+	}
+	var prices []float64
+	s.annealed = true
+	defer func() { s.annealed = false }()
+	for t := lead / moderate; t > 1; t /= cooling {
+		s.heat(t)
+		if s.run(prices, true); !floats.HasNaN(s.lambda) {
+			prices = s.begin
+			floats.ScaleTo(prices, t, s.lambda)
+		}
+	}
+	s.heat(1)
+	return s.run(prices, false)
+}
+
+// heat sets times and utilities in units of the temperature.
+func (s *Solver) heat(t float64) {
+	m := s.m
+	for e, d := range m.Time {
+		s.time[e] = d / t
+	}
+	for k, u := range m.Utility {
+		s.utility[k] = (u + m.Margin[k]/s.gamma) / t
+	}
+	s.temperature = t
+}
+
+// run solves at the present temperature from prices (nil: none), roughly or fully,
+// and reports whether it reached its tolerance.
+func (s *Solver) run(prices []float64, rough bool) bool {
+	for e := range s.lambda {
+		s.lambda[e], s.length[e] = 0, math.Inf(1)
+		if !s.closed[e] {
+			s.length[e] = s.time[e]
+		}
+	}
+	s.forget()
+	s.sweep(s.route)
 	s.start(prices)
-	return s.iterate()
+	return s.iterate(rough)
 }
 
 func (s *Solver) check(gamma float64, x, prices []float64) error {
@@ -134,25 +221,22 @@ func (s *Solver) prepare(gamma float64, x []float64) {
 	m := s.m
 	s.gamma = gamma
 	copy(s.x, x)
-	for k, u := range m.Utility {
-		s.utility[k] = u + m.Margin[k]/gamma
-	}
+	s.heat(1)
 	s.open = s.open[:0]
 	for e, v := range x {
 		s.lambda[e] = 0
-		if v > closed*m.Total {
-			s.row[e] = int32(len(s.open))
+		if s.closed[e] = !(v > closed*m.Total); !s.closed[e] {
 			s.open = append(s.open, int32(e))
-			s.length[e] = m.Time[e]
+			s.length[e] = s.time[e]
 		} else {
-			s.row[e], s.length[e] = -1, math.Inf(1)
+			s.length[e] = math.Inf(1)
 		}
 	}
-	s.paths.reset()
+	s.forget()
 	s.served = s.served[:0]
 	s.sweep(func(k int) {
-		s.demand[k], s.free[k] = 0, s.dist[k]
-		if m.Trips[k] > 0 && s.utility[k]-s.dist[k] > -hopeless {
+		s.demand[k] = 0
+		if s.joined[k] = m.Trips[k] > 0 && s.utility[k]-s.dist[k] > -hopeless; s.joined[k] {
 			s.served = append(s.served, int32(k))
 			s.paths.add(k, s.tree)
 		}
@@ -194,10 +278,16 @@ func (s *Solver) fits() bool {
 	return true
 }
 
+// forget drops all paths.
+func (s *Solver) forget() {
+	s.paths.reset()
+	s.dust = s.dust[:0]
+}
+
 // fit makes room for the present paths.
 func (s *Solver) fit() {
-	n, v := len(s.paths.node), len(s.paths.link)
-	for _, b := range []*[]float64{&s.flow, &s.z, &s.cost, &s.change, &s.dCost, &s.tau} {
+	n, v, known := len(s.paths.node), len(s.paths.link), len(s.dust)
+	for _, b := range []*[]float64{&s.flow, &s.z, &s.dust, &s.ratio, &s.cost, &s.change, &s.dCost, &s.tau} {
 		for len(*b) < n {
 			*b = append(*b, 0)
 		}
@@ -207,6 +297,15 @@ func (s *Solver) fit() {
 		s.perNode = append(s.perNode, 0)
 	}
 	s.perNode = s.perNode[:v]
+	for len(s.used) < n {
+		s.used = append(s.used, false)
+	}
+	for r := min(known, n); r < n; r++ {
+		s.dust[r] = math.Inf(1)
+		for v := s.paths.node[r]; s.paths.link[v] >= 0; v = s.paths.parent[v] {
+			s.dust[r] = math.Min(s.dust[r], negligible*s.x[s.paths.link[v]])
+		}
+	}
 }
 
 // loads sets load to what the path flows put on the links.
@@ -248,7 +347,7 @@ func (s *Solver) primal() float64 {
 		}
 	}
 	for _, e := range s.open {
-		sum += m.Time[e] * s.load[e]
+		sum += s.time[e] * s.load[e]
 	}
 	return sum
 }

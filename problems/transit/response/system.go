@@ -20,21 +20,70 @@ func (v *sparse) init(links int) {
 	v.a, v.b, v.mark = make([]float64, links), make([]float64, links), make([]bool, links)
 }
 
-// shift keeps the matrix positive definite where prices are not unique (links in
-// series that carry the same travellers), relative to its diagonal.
-const shift = 1e-13
-
 // factorise assembles the matrix of the Newton system in the open links' prices,
 //
 //	diag(s/lambda) + sum_k [ sum_r theta_r a_r a_r' - (sum_r theta_r a_r)(...)'/(Theta_k + h_k) ],
 //
-// and its Cholesky factor. Pairs with one path are added up along the prefix
-// trees. For the others the bracket is written without cancellation as
+// and its Cholesky factor. h_k is the derivative of demand in the price. Newton's
+// method for the logit, dq (1/q + 1/a) = -rho - dp with rho = ln(q/a) + p - u', would
+// let whichever of q and a is to become tiny bar the way by its sign. Its
+// logarithm therefore has a slack v >= 0, v = |rho|, and v q or v a goes to a target:
+//
+//	dq (1/q + 1/a + v/q) = -(v - target q/q) - dp   where rho > 0,
+//	dq (1/q + 1/a + v/a) =  (v - target w/a) - dp   where rho < 0.
+//
+// The target is the larger one for a: a tiny a makes demand look fixed, which is
+// wrong for as long as prices may still rise a lot.
+func (s *Solver) factorise() bool {
+	for _, k := range s.served {
+		q, a := s.demand[k], s.alt[k]
+		s.rho[k] = math.Log(q/a) + s.p[k] - s.utility[k]
+		if s.rho[k] > 0 {
+			s.base[k] = 1 / ((1+s.rho[k])/q + 1/a)
+		} else {
+			s.base[k] = 1 / (1/q + (1-s.rho[k])/a)
+		}
+	}
+	for r, z := range s.z {
+		s.ratio[r] = 0
+		if z > 0 {
+			s.ratio[r] = s.flow[r] / z
+		}
+	}
+	for _, e := range s.open {
+		s.diagonal[e] = s.slack[e] / s.lambda[e]
+	}
+	return s.decompose(s.open)
+}
+
+// decompose assembles the matrix over some links from base, ratio and diagonal and
+// takes its Cholesky factor. Where prices are not unique (links in series that carry
+// the same travellers) the matrix is singular up to rounding: its diagonal is then
+// raised by as little as makes it positive definite.
+//
+// Pairs with one path are added up along the prefix trees. For the others the
+// bracket is written without cancellation as
 //
 //	kappa a a' + sum_r theta_r b_r b_r' - t t'/Theta,   b_r = a_r - a_1,  t = sum_r theta_r b_r,
 //	a = a_1 + t/Theta,  kappa = Theta h/(Theta + h).
-func (s *Solver) factorise() bool {
-	n := len(s.open)
+func (s *Solver) decompose(links []int32) bool {
+	s.chosen = links
+	for i := range s.row {
+		s.row[i] = -1
+	}
+	for i, e := range links {
+		s.row[e] = int32(i)
+	}
+	for _, shift := range []float64{0, 1e-15, 1e-14, 1e-13, 1e-12, 1e-10} {
+		if s.assemble(shift) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Solver) assemble(shift float64) bool {
+	n := len(s.chosen)
 	if cap(s.matrix) < n*n {
 		s.matrix = make([]float64, n*n)
 	}
@@ -44,26 +93,22 @@ func (s *Solver) factorise() bool {
 		s.rhs = make([]float64, n)
 	}
 	s.rhs = s.rhs[:n]
-	for i, e := range s.open {
-		s.matrix[i*n+i] = s.slack[e] / s.lambda[e]
+	for i, e := range s.chosen {
+		s.matrix[i*n+i] = s.diagonal[e]
 	}
 	clear(s.perNode)
 	for _, k := range s.served {
-		q, a := s.demand[k], s.alt[k]
-		s.rho[k] = math.Log(q/a) + s.p[k] - s.utility[k]
-		s.base[k] = q * a / s.m.Trips[k]
 		first := s.paths.first[k]
+		if s.paths.number[k] == 1 {
+			s.perNode[s.paths.node[first]] = s.base[k]
+			continue
+		}
 		sum := 0.0
 		for r := first; r >= 0; r = s.paths.next[r] {
-			sum += s.flow[r] / s.z[r]
+			sum += s.ratio[r]
 		}
 		s.theta[k] = sum
-		kappa := sum * (s.base[k] / (sum + s.base[k]))
-		if s.paths.number[k] == 1 {
-			s.perNode[s.paths.node[first]] = kappa
-		} else {
-			s.several(k, kappa)
-		}
+		s.several(k, sum*(s.base[k]/(sum+s.base[k])))
 	}
 	p := s.paths
 	for v := len(s.perNode) - 1; v >= 0; v-- {
@@ -76,10 +121,13 @@ func (s *Solver) factorise() bool {
 			s.perNode[up] += h
 		}
 		i := int(s.row[p.link[v]])
+		if i < 0 {
+			continue
+		}
 		for a := int32(v); p.link[a] >= 0; a = p.parent[a] {
 			if j := int(s.row[p.link[a]]); i <= j {
 				s.matrix[i*n+j] += h
-			} else {
+			} else if j >= 0 {
 				s.matrix[j*n+i] += h
 			}
 		}
@@ -92,12 +140,18 @@ func (s *Solver) factorise() bool {
 	return ok
 }
 
+// solve overwrites rhs with the solution of the factorised system.
+func (s *Solver) solve() {
+	factor := blas64.Triangular{Uplo: blas.Upper, Diag: blas.NonUnit, N: s.sym.N, Stride: s.sym.Stride, Data: s.sym.Data}
+	lapack64.Potrs(factor, blas64.General{Rows: s.sym.N, Cols: 1, Stride: 1, Data: s.rhs})
+}
+
 // several adds the bracket of a pair with more than one path.
 func (s *Solver) several(k int32, kappa float64) {
 	v, p := &s.sparse, s.paths
 	ref, most := p.first[k], 0.0
 	for r := ref; r >= 0; r = p.next[r] {
-		if t := s.flow[r] / s.z[r]; t > most {
+		if t := s.ratio[r]; t > most {
 			ref, most = r, t
 		}
 	}
@@ -117,7 +171,7 @@ func (s *Solver) several(k int32, kappa float64) {
 	add(ref, 1)
 	for r := p.first[k]; r >= 0; r = p.next[r] {
 		if r != ref {
-			t := s.flow[r] / s.z[r] / theta
+			t := s.ratio[r] / theta
 			add(r, t)
 			add(ref, -t)
 		}
@@ -133,7 +187,7 @@ func (s *Solver) several(k int32, kappa float64) {
 		if r == ref {
 			continue
 		}
-		t := s.flow[r] / s.z[r]
+		t := s.ratio[r]
 		difference := func(r int32, sign float64) {
 			v.path = p.links(v.path[:0], r)
 			for _, e := range v.path {
@@ -166,12 +220,12 @@ func (s *Solver) several(k int32, kappa float64) {
 
 // rankOne adds weight v v' over the links of the support.
 func (s *Solver) rankOne(support []int32, v []float64, weight float64) {
-	n := len(s.open)
+	n := len(s.chosen)
 	for _, e := range support {
-		if v[e] == 0 {
+		i, c := int(s.row[e]), weight*v[e]
+		if i < 0 || c == 0 {
 			continue
 		}
-		i, c := int(s.row[e]), weight*v[e]
 		for _, f := range support {
 			if j := int(s.row[f]); i <= j {
 				s.matrix[i*n+j] += c * v[f]
