@@ -42,7 +42,7 @@ const (
 // New prepares the search. n must be valid and Forbidden nil or of one entry per link.
 func New(n *network.Network, o Options) *Search {
 	g := newGraph(n)
-	s := &Search{g: g, o: o, budget: min(perRound, 1000*(g.n+g.links)*g.n)}
+	s := &Search{g: g, o: o, budget: min(perRound, 100*g.n*g.n*g.links)}
 	if newLimited(g, &o) != nil {
 		s.budget *= 4 // its trials are dearer
 	}
