@@ -1,6 +1,7 @@
 package response
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -61,5 +62,39 @@ func BenchmarkWarm(b *testing.B) {
 			}
 			b.ReportMetric(float64(s.Answer.Steps), "steps")
 		})
+	}
+}
+
+func BenchmarkGrid(b *testing.B) {
+	for _, n := range []int{5, 10, 20} {
+		b.Run(fmt.Sprintf("%dx%d", n, n), func(b *testing.B) {
+			net, err := network.Grid(n, n, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			m := model(b, net)
+			s := NewSolver(m)
+			x := capacities(m, rand.New(rand.NewPCG(1, 1)), s, 1)
+			for b.Loop() {
+				if err := s.Solve(math.Inf(1), x, nil); err != nil {
+					b.Fatal(err, s.Answer.Gap, s.Answer.Steps)
+				}
+			}
+			b.ReportMetric(float64(s.Answer.Steps), "steps")
+			b.ReportMetric(float64(s.Answer.Paths), "paths")
+		})
+	}
+}
+
+func BenchmarkPricing(b *testing.B) {
+	m := open(b, "seville")
+	p := NewPricing(m)
+	prices := make([]float64, m.Links)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for e := range prices {
+		prices[e] = rng.Float64()
+	}
+	for b.Loop() {
+		p.Evaluate(prices)
 	}
 }

@@ -51,7 +51,7 @@ func (s *Solver) price(mu float64) {
 }
 
 // iterate runs the interior-point method from the present point.
-func (s *Solver) iterate(rough bool) bool {
+func (s *Solver) iterate() bool {
 	best, central, next, idle := math.Inf(1), math.Inf(1), ripe, 0
 	for step := 0; ; step++ {
 		s.price(s.complementarity())
@@ -76,12 +76,9 @@ func (s *Solver) iterate(rough bool) bool {
 		}
 		if best <= tolerance && mu <= 2*smallest || best <= floor && idle > 6 || step >= s.limit || !s.factorise() {
 			s.resume()
-			return !rough && s.recover()
+			return s.recover()
 		}
-		if rough && merit <= roughly {
-			return true
-		}
-		if !rough && merit <= next {
+		if merit <= next {
 			if s.polish() {
 				return true
 			}

@@ -49,9 +49,7 @@ func NewSecond(m *Model, gamma float64, x []float64, rounds int) *Second {
 			s.rho[e] = 2 / v
 		}
 	}
-	for k, w := range m.Trips {
-		s.alt[k] = w
-	}
+	copy(s.alt, m.Trips)
 	for range rounds {
 		s.newRoutes()
 		for range 30 {

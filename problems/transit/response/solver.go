@@ -43,8 +43,7 @@ type Solver struct {
 	demand                                         []float64 // q, per pair
 	load, excess                                   []float64 // per link
 
-	matrix, factor []float64
-	rhs            []float64
+	matrix, rhs    []float64
 	sym            blas64.Symmetric
 	sparse         sparse
 	kept           struct{ flow, lambda, slack, p, alt []float64 }
@@ -102,11 +101,11 @@ const (
 	// roughly is the gap at which a temperature has served its purpose; moderate the
 	// lead of a pair's utility over its path's time that needs none, cooling the
 	// factor between temperatures.
-	roughly = 1e-4
-	// ripe is the gap from which on it is clear which prices and path flows are 0.
-	ripe     = 1e-7
+	roughly  = 1e-4
 	moderate = 6
 	cooling  = 1.7
+	// ripe is the gap from which on it is clear which prices and path flows are 0.
+	ripe = 1e-7
 	// rounding is what sums are taken to be wrong by, relative to their terms.
 	rounding = 1e-15
 	// hopeless: a pair whose utility of going by the network is lower than that of
@@ -129,7 +128,7 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 		return nil
 	}
 	if prices != nil {
-		if copy(s.begin, prices); s.run(s.begin, false) {
+		if copy(s.begin, prices); s.run(s.begin) {
 			return nil
 		}
 	}
@@ -141,8 +140,7 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 
 // anneal solves without prices to start from. Where utilities are large, nearly all or
 // nearly nobody travels at most prices, and demand tells little about the prices
-// to come. The problem is then first solved roughly with the entropy weighted by a
-// temperature,
+// to come. The problem is then first solved with the entropy weighted by a temperature,
 //
 //	minimise  T sum_k w_k H(y_k) - sum_k u'_k w_k y_k + sum_ij d_ij phi_ij,
 //
@@ -157,13 +155,13 @@ func (s *Solver) anneal() bool {
 	defer func() { s.annealed = false }()
 	for t := lead / moderate; t > 1; t /= cooling {
 		s.heat(t)
-		if s.run(prices, true); !floats.HasNaN(s.lambda) {
+		if s.run(prices); !floats.HasNaN(s.lambda) {
 			prices = s.begin
 			floats.ScaleTo(prices, t, s.lambda)
 		}
 	}
 	s.heat(1)
-	return s.run(prices, false)
+	return s.run(prices)
 }
 
 // heat sets times and utilities in units of the temperature.
@@ -178,19 +176,12 @@ func (s *Solver) heat(t float64) {
 	s.temperature = t
 }
 
-// run solves at the present temperature from prices (nil: none), roughly or fully,
-// and reports whether it reached its tolerance.
-func (s *Solver) run(prices []float64, rough bool) bool {
-	for e := range s.lambda {
-		s.lambda[e], s.length[e] = 0, math.Inf(1)
-		if !s.closed[e] {
-			s.length[e] = s.time[e]
-		}
-	}
-	s.forget()
-	s.sweep(s.route)
+// run solves at the present temperature from prices (nil: none) and reports whether it
+// reached its tolerance.
+func (s *Solver) run(prices []float64) bool {
+	s.join()
 	s.start(prices)
-	return s.iterate(rough)
+	return s.iterate()
 }
 
 func (s *Solver) check(gamma float64, x, prices []float64) error {
@@ -224,12 +215,21 @@ func (s *Solver) prepare(gamma float64, x []float64) {
 	s.heat(1)
 	s.open = s.open[:0]
 	for e, v := range x {
-		s.lambda[e] = 0
 		if s.closed[e] = !(v > closed*m.Total); !s.closed[e] {
 			s.open = append(s.open, int32(e))
+		}
+	}
+	s.join()
+}
+
+// join puts the pairs that may travel at the present temperature in the master
+// problem, with the shortest path at no prices.
+func (s *Solver) join() {
+	m := s.m
+	for e := range s.lambda {
+		s.lambda[e], s.length[e] = 0, math.Inf(1)
+		if !s.closed[e] {
 			s.length[e] = s.time[e]
-		} else {
-			s.length[e] = math.Inf(1)
 		}
 	}
 	s.forget()
