@@ -50,10 +50,63 @@ func (s *Solver) price(mu float64) {
 	}
 }
 
+// prune drops the paths that are dear and hardly used; their flow goes to the pair's
+// most used path. It reports whether there were any.
+func (s *Solver) prune() bool {
+	p := s.paths
+	kept, dropped := int32(0), false
+	for _, k := range s.served {
+		if p.number[k] > 1 {
+			most := p.first[k]
+			for r := most; r >= 0; r = p.next[r] {
+				if s.flow[r] > s.flow[most] {
+					most = r
+				}
+			}
+			for r := p.first[k]; r >= 0; r = p.next[r] {
+				if r != most && s.z[r] > dear && s.flow[r] < seldom*s.demand[k] {
+					s.flow[most] += s.flow[r]
+					s.flow[r], dropped = 0, true
+				}
+			}
+		}
+	}
+	if !dropped {
+		return false
+	}
+	for k := range p.first {
+		p.first[k], p.number[k] = -1, 0
+	}
+	for r, v := range p.node {
+		k := p.pair[r]
+		if s.flow[r] == 0 {
+			p.path[v] = -1
+			continue
+		}
+		p.node[kept], p.pair[kept], p.path[v] = v, k, kept
+		s.flow[kept], s.z[kept], s.dust[kept] = s.flow[r], s.z[r], s.dust[r]
+		p.next[kept], p.first[k] = p.first[k], kept
+		p.number[k]++
+		kept++
+	}
+	p.node, p.pair, p.next = p.node[:kept], p.pair[:kept], p.next[:kept]
+	s.dust = s.dust[:kept]
+	s.fit()
+	for _, k := range s.served {
+		if p.number[k] == 1 {
+			s.z[p.first[k]] = 0
+		}
+	}
+	return true
+}
+
 // iterate runs the interior-point method from the present point.
 func (s *Solver) iterate() bool {
 	best, central, next, idle := math.Inf(1), math.Inf(1), ripe, 0
 	for step := 0; ; step++ {
+		if step%3 == 2 && step < 15 && best > early && len(s.flow) > 2*len(s.served) && s.prune() {
+			best = math.Inf(1) // the paths of what was kept are gone
+		}
 		s.price(s.complementarity())
 		s.loads()
 		mu := s.complementarity()

@@ -98,12 +98,16 @@ const (
 	tolerance = 1e-12
 	smallest  = 1e-16
 	floor     = 1e-9
-	// roughly is the gap at which a temperature has served its purpose; moderate the
-	// lead of a pair's utility over its path's time that needs none, cooling the
-	// factor between temperatures.
-	roughly  = 1e-4
+	// moderate is the lead of a pair's utility over its path's time that needs no
+	// temperature, cooling the factor between temperatures.
 	moderate = 6
 	cooling  = 1.7
+	// A path that is dearer by dear than the pair's price and carries less than the
+	// part seldom of its demand is dropped while the gap is above early, where there
+	// are many paths.
+	dear   = 0.1
+	seldom = 0.01
+	early  = 1e-5
 	// ripe is the gap from which on it is clear which prices and path flows are 0.
 	ripe = 1e-7
 	// rounding is what sums are taken to be wrong by, relative to their terms.
