@@ -2,6 +2,7 @@ package response
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
@@ -56,13 +57,16 @@ func (s *Solver) factorise() bool {
 	return s.decompose(s.open)
 }
 
+// benign is the Theta_k/h_k up to which cancellation in the bracket costs few digits.
+const benign = 1e4
+
 // decompose assembles the matrix over some links from base, ratio and diagonal and
 // takes its Cholesky factor. Where prices are not unique (links in series that carry
 // the same travellers) the matrix is singular up to rounding: its diagonal is then
 // raised by as little as makes it positive definite.
 //
-// Pairs with one path are added up along the prefix trees. For the others the
-// bracket is written without cancellation as
+// Pairs with one path are added up along the prefix trees. For the others, where theta
+// is large, the bracket is written without cancellation as
 //
 //	kappa a a' + sum_r theta_r b_r b_r' - t t'/Theta,   b_r = a_r - a_1,  t = sum_r theta_r b_r,
 //	a = a_1 + t/Theta,  kappa = Theta h/(Theta + h).
@@ -108,7 +112,11 @@ func (s *Solver) assemble(shift float64) bool {
 			sum += s.ratio[r]
 		}
 		s.theta[k] = sum
-		s.several(k, sum*(s.base[k]/(sum+s.base[k])))
+		if sum <= benign*s.base[k] {
+			s.plain(k)
+		} else {
+			s.several(k, sum*(s.base[k]/(sum+s.base[k])))
+		}
 	}
 	p := s.paths
 	for v := len(s.perNode) - 1; v >= 0; v-- {
@@ -144,6 +152,29 @@ func (s *Solver) assemble(shift float64) bool {
 func (s *Solver) solve() {
 	factor := blas64.Triangular{Uplo: blas.Upper, Diag: blas.NonUnit, N: s.sym.N, Stride: s.sym.Stride, Data: s.sym.Data}
 	lapack64.Potrs(factor, blas64.General{Rows: s.sym.N, Cols: 1, Stride: 1, Data: s.rhs})
+}
+
+// plain adds the bracket of a pair as it is written: the first sum along the prefix
+// tree, the second here.
+func (s *Solver) plain(k int32) {
+	v, p := &s.sparse, s.paths
+	v.support = v.support[:0]
+	for r := p.first[k]; r >= 0; r = p.next[r] {
+		t := s.ratio[r]
+		s.perNode[p.node[r]] = t
+		for n := p.node[r]; p.link[n] >= 0; n = p.parent[n] {
+			e := p.link[n]
+			if !v.mark[e] {
+				v.mark[e] = true
+				v.support = append(v.support, e)
+			}
+			v.a[e] += t
+		}
+	}
+	s.rankOne(v.support, v.a, -1/(s.theta[k]+s.base[k]))
+	for _, e := range v.support {
+		v.a[e], v.mark[e] = 0, false
+	}
 }
 
 // several adds the bracket of a pair with more than one path.
@@ -218,17 +249,19 @@ func (s *Solver) several(k int32, kappa float64) {
 	}
 }
 
-// rankOne adds weight v v' over the links of the support.
+// rankOne adds weight v v' over the links of the support, which it sorts.
 func (s *Solver) rankOne(support []int32, v []float64, weight float64) {
+	slices.Sort(support)
 	n := len(s.chosen)
-	for _, e := range support {
+	for k, e := range support {
 		i, c := int(s.row[e]), weight*v[e]
 		if i < 0 || c == 0 {
 			continue
 		}
-		for _, f := range support {
-			if j := int(s.row[f]); i <= j {
-				s.matrix[i*n+j] += c * v[f]
+		row := s.matrix[i*n : (i+1)*n]
+		for _, f := range support[k:] {
+			if j := s.row[f]; j >= 0 {
+				row[j] += c * v[f]
 			}
 		}
 	}
