@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/bilevel-go/bilevel"
 )
@@ -107,6 +108,8 @@ func (n *Network) validate(bad func(table string, row int, column string, value 
 		switch {
 		case s.ID == "":
 			return bad("Stations", i, "ID", `""`, "a name that is not empty")
+		case s.ID != strings.TrimSpace(s.ID):
+			return bad("Stations", i, "ID", s.ID, "a name without spaces around it")
 		case twice:
 			return bad("Stations", i, "ID", s.ID, fmt.Sprintf("an id of its own; station %d has it too", before+1))
 		case n.Coordinates != None && !finite(s.X):

@@ -198,7 +198,7 @@ func readTable(folder fs.FS, file string, add func(r *record) error) ([]int, err
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	in := csv.NewReader(bytes.NewReader(data))
-	in.FieldsPerRecord, in.ReuseRecord, in.TrimLeadingSpace, in.Comment = -1, true, true, '#'
+	in.FieldsPerRecord, in.ReuseRecord, in.TrimLeadingSpace = -1, true, true
 	columns := tables[file]
 	var names []string
 	for _, c := range columns {
