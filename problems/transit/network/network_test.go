@@ -173,16 +173,16 @@ func TestReadRefuses(t *testing.T) {
 
 func TestValidateNamesTheField(t *testing.T) {
 	for want, spoil := range map[string]func(n *Network){
-		"Links[1].Time":      func(n *Network) { n.Links[1].Time = math.NaN() },
-		"Links[2].From":      func(n *Network) { n.Links[2].From = 3 },
-		"Pairs[0].To":        func(n *Network) { n.Pairs[0].To = -1 },
-		"Pairs[1].Margin":    func(n *Network) { n.Pairs[1].Margin = math.Inf(1) },
-		"Stations[0].X":      func(n *Network) { n.Coordinates, n.Stations[0].X = Geographic, 181 },
-		"TimeWeight":         func(n *Network) { n.TimeWeight = 0 },
-		"Pairs[0].Trips":     func(n *Network) { n.Pairs[0].Trips = -1 },
-		"Pairs[1].To = c":    func(n *Network) { n.Pairs[1] = n.Pairs[0] },
+		"Links[1].Time":       func(n *Network) { n.Links[1].Time = math.NaN() },
+		"Links[2].From":       func(n *Network) { n.Links[2].From = 3 },
+		"Pairs[0].To":         func(n *Network) { n.Pairs[0].To = -1 },
+		"Pairs[1].Margin":     func(n *Network) { n.Pairs[1].Margin = math.Inf(1) },
+		"Stations[0].X":       func(n *Network) { n.Coordinates, n.Stations[0].X = Geographic, 181 },
+		"TimeWeight":          func(n *Network) { n.TimeWeight = 0 },
+		"Pairs[0].Trips":      func(n *Network) { n.Pairs[0].Trips = -1 },
+		"Pairs[1].To = c":     func(n *Network) { n.Pairs[1] = n.Pairs[0] },
 		"Stations[1].ID =  b": func(n *Network) { n.Stations[1].ID = " b" },
-		"Stations[1].ID = a": func(n *Network) { n.Stations[1].ID = "a" },
+		"Stations[1].ID = a":  func(n *Network) { n.Stations[1].ID = "a" },
 	} {
 		n, err := Read(folder(small()))
 		if err != nil {
