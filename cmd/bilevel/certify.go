@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -125,7 +127,17 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 	}
 	show := a.newDisplay(0)
 	show.Phase("measuring the answer")
-	cert, err := certify.Measure(c.Context(), inst.Problem, run.Plain(p.X), run.Plain(p.Y), run.Plain(p.Multipliers), certify.Settings{Seed: seed})
+	x, y, mu := run.Plain(p.X), run.Plain(p.Y), run.Plain(p.Multipliers)
+	cert, err := certify.Measure(c.Context(), inst.Problem, x, y, mu, certify.Settings{Seed: seed})
+	if err == nil && y == nil && cert.Y == nil {
+		// The certificate found no y of its own: it measures the problem's.
+		if y, mu = responseAt(inst.Problem, x); y != nil {
+			cert, err = certify.Measure(c.Context(), inst.Problem, x, y, mu, certify.Settings{Seed: seed})
+			if err == nil {
+				cert.Notes = append(cert.Notes, "No y was given, and the certificate's own solver found none: y and the multipliers are from the problem's own solver of the lower level")
+			}
+		}
+	}
 	show.Close()
 	if err != nil {
 		if c.Context().Err() != nil {
@@ -146,6 +158,24 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 		return exitCode(exitDoubtful)
 	}
 	return nil
+}
+
+// responseAt is the lower solution at x by the problem's own solver, nil where it
+// has none or finds none.
+func responseAt(p *bilevel.Problem, x []float64) (y, mu []float64) {
+	o, ok := p.Oracle.(bilevel.LowerSolver)
+	if !ok {
+		return nil, nil
+	}
+	y = make([]float64, p.NY)
+	copy(y, p.Y0)
+	if p.Coupling != nil {
+		mu = make([]float64, p.Coupling.Rows)
+	}
+	if _, err := o.SolveLower(math.Inf(1), slices.Clone(x), y, mu); err != nil {
+		return nil, nil
+	}
+	return y, mu
 }
 
 // source names where the point came from.

@@ -17,6 +17,7 @@ type graph struct {
 	terminal []bool
 	pairs    [][]pair // by origin
 	demand   int      // number of pairs
+	trips    float64  // of all pairs
 	tie      float64  // lengths closer than this are equal
 	tieCost  float64  // the same of construction costs
 }
@@ -54,6 +55,7 @@ func newGraph(n *network.Network) *graph {
 	}
 	g.pairs = make([][]pair, g.n)
 	for k, p := range n.Pairs {
+		g.trips += p.Trips
 		g.pairs[p.From] = append(g.pairs[p.From], pair{int32(p.To), int32(k), p.Trips, n.TimeWeight * p.Alternative, p.Margin})
 	}
 	g.tie, g.tieCost = 1e-11*math.Max(longest, 1e-300), 1e-11*math.Max(dearest, 1e-300)

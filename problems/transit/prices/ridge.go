@@ -17,6 +17,9 @@ import (
 // the active constraints (Hildreth's method on its dual), as far as the best
 // point before the next constraint becomes active.
 
+// unused is the part of all trips below which a flow is none.
+const unused = 1e-10
+
 // row is the gradient of a slack: +1 on plus, -1 on minus.
 type row struct{ plus, minus []int32 }
 
@@ -48,7 +51,7 @@ func (c *chain) ridge(steps int) float64 {
 	}
 	s.flows(c.flow, c.share)
 	for l, f := range c.flow {
-		if f == 0 && s.price[l] >= 0 && !s.fixed[l] {
+		if f <= unused*s.g.trips && s.price[l] >= 0 && !s.fixed[l] {
 			s.price[l] = closed // nobody uses it: its ties are no constraints
 		}
 	}
