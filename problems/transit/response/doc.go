@@ -19,7 +19,7 @@
 //
 // [Solver] is a primal-dual interior-point method on the paths found so far; every
 // step looks for shorter ones at its prices. The Newton system is reduced to the
-// open links' prices (solver.go, start.go, interior.go, system.go) and the answer is
+// open links' prices (start.go, anneal.go, interior.go, columns.go, system.go) and the answer is
 // polished on the links and paths that turn out to be in use (polish.go). Assumption:
 // |u'_k - d_k| below about 40 where capacities bind, for otherwise demand
 // does not react to prices within the precision of numbers; the solver then ends
