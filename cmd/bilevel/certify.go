@@ -129,8 +129,9 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 	show.Phase("measuring the answer")
 	x, y, mu := run.Plain(p.X), run.Plain(p.Y), run.Plain(p.Multipliers)
 	cert, err := certify.Measure(c.Context(), inst.Problem, x, y, mu, certify.Settings{Seed: seed})
-	if err == nil && y == nil && cert.Y == nil {
-		// The certificate found no y of its own: it measures the problem's.
+	if err == nil && y == nil && cert.Y == nil && cert.Verdict != certify.Refuted {
+		// The certificate found no y of its own, at an x that is in order: it
+		// measures the problem's.
 		if y, mu = responseAt(inst.Problem, x); y != nil {
 			cert, err = certify.Measure(c.Context(), inst.Problem, x, y, mu, certify.Settings{Seed: seed})
 			if err == nil {

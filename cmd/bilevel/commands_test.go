@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -154,6 +155,16 @@ func TestCertify(t *testing.T) {
 		if v := s.object()["certificate"].(map[string]any)["verdict"]; v != "refuted" {
 			t.Errorf("%s: verdict %v", name, v)
 		}
+	}
+}
+
+// A design typed in by hand is measured at the response to it.
+func TestCertifyOfADesign(t *testing.T) {
+	s := newSession(t)
+	point := `{"x": [0.880797, 0, 0.880797, 0, 0, 0]}`
+	s.runWith(context.Background(), point, "certify", "--problem", "transit/3node", "--point", "-", "--json")
+	if profit := s.object()["metrics"].(map[string]any)["profit"].(float64); math.Abs(profit-1.761594) > 1e-6 {
+		t.Errorf("profit %v:\n%s", profit, s.out)
 	}
 }
 

@@ -77,7 +77,7 @@ func (f Family) Open(r problems.Request) (*problems.Instance, error) {
 	p.Name = r.Name
 	return &problems.Instance{
 		Name:      r.Name,
-		Title:     fmt.Sprintf("%s: %d candidate links, %d pairs, %s", title(n), d.m.Links, d.m.Pairs, trips(d.m.Total, n.Trips)),
+		Title:     title(n) + ", " + trips(d.m.Total, n.Trips),
 		Doc:       doc(n),
 		Source:    n.Source + "; model: arXiv 2406.10148",
 		Problem:   p,
