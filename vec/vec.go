@@ -30,7 +30,8 @@ type Vector interface {
 	// bounds are allowed.
 	Clamp(lo, hi float64)
 	// Adam applies one Adam update in place (see [Adam]): moments m and s are
-	// updated with gradient g, and v moves against the corrected first moment.
+	// updated with gradient g, which is released, and v moves against the
+	// corrected first moment.
 	Adam(m, s, g Vector, p AdamStep)
 	// Finite reports whether no component is NaN or infinite.
 	Finite() bool
@@ -38,6 +39,21 @@ type Vector interface {
 	Read(dst []float64)
 	// Write sets the components from src, which has length Len.
 	Write(src []float64)
+}
+
+// Releaser is a Vector of a space where storage is scarce.
+type Releaser interface {
+	// Release gives the storage back. The vector stays usable; its components
+	// are zero.
+	Release()
+}
+
+// Release says that the components of v are not needed any more: they may become
+// zero, and do where the space is short of storage.
+func Release(v Vector) {
+	if r, ok := v.(Releaser); ok {
+		r.Release()
+	}
 }
 
 // Norm is the Euclidean norm of v.
