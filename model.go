@@ -39,6 +39,21 @@ type Model interface {
 	Counts() *Counts
 }
 
+// Sampler is a Model whose f and g are means over samples of its data.
+type Sampler interface {
+	// Sample draws the samples on which f and g are evaluated in outer iteration
+	// k, counted from 0. The draw depends on k and on seeds alone, so that a
+	// resumed run sees what an uninterrupted one sees.
+	Sample(k int) error
+}
+
+// HeldOut is a Model with samples that training does not see.
+type HeldOut interface {
+	// HoldOut(true) evaluates f and g on samples held out, the same ones every
+	// time; HoldOut(false) goes back to those of the present iteration.
+	HoldOut(on bool)
+}
+
 // Counts are numbers of evaluations. One call of a partial gradient counts as
 // one; a missing gradient computed by differences counts its function calls too.
 type Counts struct {

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"github.com/bilevel-go/bilevel/vec"
 )
 
 // Mode says which version of a published experiment is run.
@@ -48,6 +50,10 @@ type Settings struct {
 	Tolerance float64
 	// Workers bounds parallel work; 0 is one per core. Results do not depend on it.
 	Workers int
+	// Optimizer, when not nil, makes the optimiser of every block in the methods
+	// that take one, in place of those that their own settings name. Its state is
+	// to be kept in st. Steps then are as long as the optimiser makes them.
+	Optimizer func(st vec.Store, block string, like vec.Vector) vec.Optimizer
 	// Recorder, when not nil, sees the progress after every outer iteration.
 	Recorder Recorder
 	// Log, when not nil, receives what a method chose and why.

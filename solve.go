@@ -110,6 +110,11 @@ func (e *Env) loop(ctx, stop context.Context, name string, method Method, it Ite
 		}
 		p.reset()
 		var err error
+		if sampler, ok := e.Model.(Sampler); ok {
+			if err = sampler.Sample(e.run.outer); err != nil {
+				return e.result(name, method, NumericalFailure, err.Error(), p, elapsed()), fmt.Errorf("drawing the samples of iteration %d: %w", e.run.outer+1, err)
+			}
+		}
 		status, err = it.Step(p)
 		if err != nil {
 			var level *LevelError

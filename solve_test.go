@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/vec"
 )
 
 func solve(t *testing.T, m bilevel.Method, s bilevel.Settings) *bilevel.Result {
@@ -268,5 +270,35 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 	if few, many := allocs(20), allocs(420); many > few {
 		t.Errorf("400 more iterations allocate %g times", many-few)
+	}
+}
+
+// sampled is a model with samples, which records the draws.
+type sampled struct {
+	bilevel.Model
+	drawn *[]int
+}
+
+func (s sampled) Sample(k int) error {
+	*s.drawn = append(*s.drawn, k)
+	return nil
+}
+
+// Samples are drawn by the number of the iteration, in a resumed run too.
+func TestSamplesAreDrawnByIteration(t *testing.T) {
+	var drawn []int
+	p := bowl()
+	run := func(s bilevel.Settings) *bilevel.Result {
+		x, y := make(vec.Dense, p.NX), make(vec.Dense, p.NY)
+		r, err := bilevel.SolveModel(context.Background(), p.Name, sampled{bilevel.NewModel(p), &drawn}, x, y, walker{}, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	part := run(bilevel.Settings{MaxIterations: 2, Tolerance: 1e-300})
+	run(bilevel.Settings{MaxIterations: 4, Tolerance: 1e-300, Resume: part.State})
+	if want := []int{0, 1, 2, 3}; !slices.Equal(drawn, want) {
+		t.Errorf("samples %v, want %v", drawn, want)
 	}
 }

@@ -75,7 +75,7 @@ func (s *freeStage) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		return status, err
 	}
 	if status == bilevel.Converged && math.IsNaN(p.Omitted) {
-		if err := s.flat.measure(p, s.o.Gamma, s.x, s.y, nil, s.dx); err != nil {
+		if _, err := s.flat.measure(p, s.o.Gamma, s.x, s.y, nil, s.dx); err != nil {
 			return status, err
 		}
 	}

@@ -104,6 +104,8 @@ func (it *bome) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		it.fx.Add(lambda, it.qx)
 		it.fy.Add(lambda, it.qy)
 	}
+	vec.Release(it.qx)
+	vec.Release(it.qy)
 	var sx, sy float64
 	p.Step, sx = it.moveX.move(it.x, it.fx, 1)
 	_, sy = it.moveY.move(it.y, it.fy, 1)

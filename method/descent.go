@@ -22,7 +22,12 @@ type descent struct {
 // newDescent makes the inner loop of the block of that name, with an optimiser
 // of its own.
 func newDescent(e *bilevel.Env, block string, rule vec.Rule, rate, tolerance float64, y vec.Vector) *descent {
-	return &descent{e: e, opt: rule.New(e, block, rate, y), rate: rate, tolerance: tolerance,
+	return newDescentIn(e, e, block, rule, rate, tolerance, y)
+}
+
+// newDescentIn is newDescent with the optimiser's state kept in st.
+func newDescentIn(st vec.Store, e *bilevel.Env, block string, rule vec.Rule, rate, tolerance float64, y vec.Vector) *descent {
+	return &descent{e: e, opt: optimizer(st, e, rule, block, rate, y), rate: rate, tolerance: tolerance,
 		grad: y.New(), part: y.New(), old: y.New()}
 }
 
@@ -37,6 +42,7 @@ func (d *descent) run(x, y vec.Vector, inv, scale float64, k int) {
 		if inv != 0 {
 			d.e.UpperGradY(d.part, x, y)
 			d.grad.Add(inv, d.part)
+			vec.Release(d.part)
 		}
 		if scale != 1 {
 			d.grad.Scale(scale)
@@ -45,22 +51,33 @@ func (d *descent) run(x, y vec.Vector, inv, scale float64, k int) {
 			d.old.Copy(y)
 		}
 		d.opt.Step(y, d.grad)
+		vec.Release(d.grad)
 		d.e.ProjectY(y)
 		d.e.Counts().Inner++
 		if d.tolerance > 0 {
 			d.old.Add(-1, y)
-			if vec.Norm(d.old) <= d.tolerance*d.rate*scale {
+			step := vec.Norm(d.old)
+			vec.Release(d.old)
+			if step <= d.tolerance*d.rate*scale {
 				return
 			}
 		}
 	}
 }
 
+// optimizer is the optimiser of one block: the run's, or the one that rule names.
+func optimizer(st vec.Store, e *bilevel.Env, rule vec.Rule, block string, rate float64, like vec.Vector) vec.Optimizer {
+	if f := e.Settings.Optimizer; f != nil {
+		return f(st, block, like)
+	}
+	return rule.New(st, block, rate, like)
+}
+
 // mover takes the outer step  x <- Proj_X( x - eta d )  of one block.
 type mover struct {
 	project func(vec.Vector)
 	opt     vec.Optimizer
-	rule    vec.Rule
+	plain   bool    // the step is -eta d
 	rate    float64 // eta
 	old     vec.Vector
 }
@@ -68,7 +85,7 @@ type mover struct {
 // newMover makes the outer step of the block of that name, with an optimiser of
 // its own.
 func newMover(e *bilevel.Env, block string, project func(vec.Vector), rule vec.Rule, rate float64, x vec.Vector) *mover {
-	return &mover{project: project, opt: rule.New(e, block, rate, x), rule: rule, rate: rate, old: x.New()}
+	return &mover{project: project, opt: optimizer(e, e, rule, block, rate, x), plain: rule == vec.SGD && e.Settings.Optimizer == nil, rate: rate, old: x.New()}
 }
 
 // move steps x along -d, which it overwrites, and returns the length of the
@@ -78,7 +95,7 @@ func (m *mover) move(x, d vec.Vector, scale float64) (length, stationarity float
 	if scale != 1 {
 		d.Scale(scale)
 	}
-	if m.rule != vec.SGD {
+	if !m.plain {
 		// The length of an Adam step says nothing of the gradient's size.
 		m.old.Copy(x)
 		m.old.Add(-m.rate, d)
@@ -88,10 +105,12 @@ func (m *mover) move(x, d vec.Vector, scale float64) (length, stationarity float
 	}
 	m.old.Copy(x)
 	m.opt.Step(x, d)
+	vec.Release(d)
 	m.project(x)
 	m.old.Add(-1, x)
 	length = vec.Norm(m.old)
-	if m.rule == vec.SGD {
+	vec.Release(m.old)
+	if m.plain {
 		stationarity = length / (m.rate * scale)
 	}
 	return length, stationarity
@@ -121,6 +140,7 @@ func (v *valueGrad) compute(dst vec.Vector, gamma float64, x, yGamma, muGamma, y
 	v.e.LowerGradX(dst, x, yGamma)
 	v.e.LowerGradX(v.part, x, yG)
 	dst.Add(-1, v.part)
+	vec.Release(v.part)
 	if muG != nil {
 		v.e.CouplingJacXT(v.part, x, yGamma, muGamma)
 		dst.Add(1, v.part)

@@ -21,14 +21,20 @@ const (
 	omittedAtEnd = 1e-3
 )
 
-// flatness measures, along a run of PBGD-Free, what the method leaves out. It
-// keeps a warm-started y_g of its own: exact on []float64, else from
-// deviceSteps steps of the method's inner loop each time.
+// flatness measures, along a run of PBGD-Free, what the method leaves out.
+//
+// On []float64 it keeps a warm-started y_g of its own, solved exactly. Elsewhere
+// neither y_g nor y_gamma is ever exact, and the difference between them that
+// matters is the one that f/gamma makes: both are continued from the present y,
+// by deviceSteps steps of the method's inner loop on further samples, and are
+// compared on samples held out where the model has any. Nothing of that outlives
+// the measurement.
 type flatness struct {
 	e       *bilevel.Env
 	answer  *answer
-	descent *descent // nil where the lower level is solved exactly
-	yg, mug vec.Vector
+	rule    vec.Rule
+	beta    float64
+	yg, mug vec.Vector // exact, on []float64
 	diff    vec.Vector // y_g - y_gamma
 	omitted vec.Vector
 	value   valueGrad
@@ -38,36 +44,85 @@ type flatness struct {
 const deviceSteps = 20
 
 func newFlatness(e *bilevel.Env, a *answer, rule vec.Rule, beta float64, x, y vec.Vector) *flatness {
-	f := &flatness{e: e, answer: a, yg: e.BlockFrom("flatness/y_g", y), diff: y.New(), omitted: x.New(),
+	f := &flatness{e: e, answer: a, rule: rule, beta: beta, diff: y.New(), omitted: x.New(),
 		value: valueGrad{e, x.New()}, scale: e.Scalar("flatness/scale", 0)}
+	if e.Dense() != nil {
+		f.yg = e.BlockFrom("flatness/y_g", y)
+	}
 	if rows, _ := e.Rows(); rows > 0 {
 		f.mug = e.Block("flatness/mu_g", e.NewMultiplier())
-	}
-	if e.Dense() == nil {
-		f.descent = newDescent(e, "flatness/y_g", rule, beta, 0, y)
 	}
 	return f
 }
 
-// measure sets p.Delta and p.Omitted at x; dx is grad_x f(x, y_gamma).
-func (f *flatness) measure(p *bilevel.Progress, gamma float64, x, y, mu, dx vec.Vector) error {
-	if f.descent != nil {
-		f.descent.run(x, f.yg, 0, 1, deviceSteps)
-	} else if _, err := f.answer.level().solve(math.Inf(1), x, f.yg, f.mug, exactTol); err != nil {
-		return err
+// measure sets p.Delta and p.Omitted at x; dx is grad_x f(x, y_gamma). It returns
+// the length of the omitted terms.
+func (f *flatness) measure(p *bilevel.Progress, gamma float64, x, y, mu, dx vec.Vector) (float64, error) {
+	if f.e.Dense() == nil {
+		return f.continued(p, gamma, x, y)
 	}
-	f.at(p, gamma, x, y, mu, f.yg, f.mug, dx)
-	return nil
+	if _, err := f.answer.level().solve(math.Inf(1), x, f.yg, f.mug, exactTol); err != nil {
+		return 0, err
+	}
+	return f.at(p, gamma, x, y, mu, f.yg, f.mug, dx), nil
 }
+
+// continued is measure where the lower level cannot be solved exactly.
+func (f *flatness) continued(p *bilevel.Progress, gamma float64, x, y vec.Vector) (float64, error) {
+	yg, ya, dx := vec.Clone(y), vec.Clone(y), x.New()
+	var store scratch
+	toG := newDescentIn(&store, f.e, "y_g", f.rule, f.beta, 0, y)
+	toGamma := newDescentIn(&store, f.e, "y_gamma", f.rule, f.beta, 0, y)
+	sampler, _ := f.e.Model.(bilevel.Sampler)
+	present := f.e.Outer()
+	for k := range deviceSteps {
+		if sampler != nil {
+			if err := sampler.Sample(present + 1 + k); err != nil {
+				return 0, err
+			}
+		}
+		toG.run(x, yg, 0, 1, 1)
+		toGamma.run(x, ya, 1/gamma, 1, 1)
+	}
+	if sampler != nil {
+		if err := sampler.Sample(present); err != nil {
+			return 0, err
+		}
+	}
+	if h, ok := f.e.Model.(bilevel.HeldOut); ok {
+		h.HoldOut(true)
+		defer h.HoldOut(false)
+	}
+	f.e.UpperGradX(dx, x, ya)
+	omitted := f.at(p, gamma, x, ya, nil, yg, nil, dx)
+	for _, v := range append(store.vectors, yg, ya, dx) {
+		vec.Release(v)
+	}
+	return omitted, nil
+}
+
+// scratch is a vec.Store whose state ends with it.
+type scratch struct{ vectors []vec.Vector }
+
+func (s *scratch) Block(_ string, like vec.Vector) vec.Vector {
+	v := like.New()
+	s.vectors = append(s.vectors, v)
+	return v
+}
+
+func (s *scratch) Scalar(_ string, start float64) *float64 { return &start }
 
 // at is measure with y_g and its multiplier given; it returns the length of the
 // omitted terms.
 func (f *flatness) at(p *bilevel.Progress, gamma float64, x, y, mu, yg, mug, dx vec.Vector) float64 {
 	f.diff.Copy(yg)
 	f.diff.Add(-1, y)
-	p.Delta = math.Max(math.Abs(f.e.Upper(x, yg)-f.e.Upper(x, y))-flatC*math.Pow(vec.Norm(f.diff), flatAlpha), 0)
+	distance := vec.Norm(f.diff)
+	vec.Release(f.diff)
+	p.Delta = math.Max(math.Abs(f.e.Upper(x, yg)-f.e.Upper(x, y))-flatC*math.Pow(distance, flatAlpha), 0)
 	f.value.compute(f.omitted, gamma, x, y, mu, yg, mug)
 	kept, omitted := vec.Norm(dx), vec.Norm(f.omitted)
+	vec.Release(f.omitted)
 	*f.scale = math.Max(*f.scale, kept)
 	p.Omitted = 0
 	if omitted > 0 {

@@ -120,6 +120,15 @@ func (it *pbgdFree) Finish(p *bilevel.Progress) error {
 	if err := it.answer.Finish(p); err != nil || it.flat == nil {
 		return err
 	}
+	if it.e.Dense() == nil {
+		if _, err := it.flat.continued(p, it.o.Gamma, it.x, it.y); err != nil {
+			return err
+		}
+		if p.Omitted > omittedSmall {
+			it.e.Note("the terms that pbgd-free omits are %.3g times as long as grad_x f here (delta = %.3g): f is not flat enough in y for x to be trusted; use v-pbgd", p.Omitted, p.Delta)
+		}
+		return nil
+	}
 	it.e.UpperGradX(it.dx, it.x, it.y)
 	omitted := it.flat.at(p, it.o.Gamma, it.x, it.y, it.mu, p.Y, p.Mu, it.dx)
 	if omitted > omittedAtEnd**it.flat.scale {
@@ -151,7 +160,7 @@ func (it *pbgdFree) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	p.X, p.Y, p.Mu, p.PenalisedY, p.PenalisedMu, p.Gamma = it.x, tracked, it.mu, it.y, it.mu, o.Gamma
 	e.UpperGradX(it.dx, it.x, it.y)
 	if it.flat != nil && e.Outer()%o.FlatnessEvery == 0 {
-		if err := it.flat.measure(p, o.Gamma, it.x, it.y, it.mu, it.dx); err != nil {
+		if _, err := it.flat.measure(p, o.Gamma, it.x, it.y, it.mu, it.dx); err != nil {
 			return bilevel.Running, err
 		}
 	}
@@ -161,6 +170,7 @@ func (it *pbgdFree) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	observe(e, p, it.lower != nil)
 	it.violation(p)
 	p.Stationarity = math.Hypot(stationarity, vec.Norm(it.oldY)/o.Eta)
+	vec.Release(it.oldY)
 	if p.Stationarity <= e.Settings.Tolerance {
 		return bilevel.Converged, nil
 	}

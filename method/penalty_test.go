@@ -181,3 +181,14 @@ func TestALRIGHT(t *testing.T) {
 		near(t, form+" mean y", sum[1], want[1], 0.1)
 	}
 }
+
+// Sequential descent on f = 10y + x^2 ends at x = 0, y = -8, the bound of Y; on
+// g = (y-x+1)^2 at y = x - 1, whatever y was before. The stage that comes last wins.
+func TestSequential(t *testing.T) {
+	for order, want := range map[string][2]float64{"f": {0, -8}, "f-then-g": {0, -1}, "g-then-f": {0, -8}} {
+		r := solve(t, open(t, "toy/pbgd-negative", bilevel.Faithful).Problem, &method.Sequential{Order: order},
+			bilevel.Settings{Mode: bilevel.Faithful, MaxIterations: 4000})
+		near(t, order+" x", r.X[0], want[0], 1e-6)
+		near(t, order+" y", r.Y[0], want[1], 1e-6)
+	}
+}

@@ -46,6 +46,8 @@ var table = []Entry{
 		"no coupling constraint, y_g interior to Y", func() bilevel.Method { return new(BOME) }},
 	{"alright", "sampled trade-off of f and g, for comparison: not a bilevel method",
 		"no coupling constraint", func() bilevel.Method { return new(ALRIGHT) }},
+	{"sequential", "descent on one objective after the other, or on one alone, for comparison: not a bilevel method",
+		"no coupling constraint", func() bilevel.Method { return new(Sequential) }},
 }
 
 // Entries lists the methods with their descriptions.

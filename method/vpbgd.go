@@ -205,16 +205,19 @@ func (it *penalty) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	it.value.compute(it.dx, *it.gamma, it.x, it.y, nil, it.yg, nil)
 	e.UpperGradX(it.fx, it.x, it.y)
 	it.dx.Add(1, it.fx)
+	vec.Release(it.fx)
 	p.X, p.Y, p.PenalisedY, p.Gamma = it.x, it.yg, it.y, *it.gamma
 	var stationarity float64
 	p.Step, stationarity = it.outer.move(it.x, it.dx, sx)
 	observe(e, p, true)
 	it.oldG.Add(-1, it.yg)
 	p.Stationarity = math.Hypot(stationarity, vec.Norm(it.oldG)/(o.Eta*sx))
+	vec.Release(it.oldG)
 	if it.corrected {
 		it.oldP.Add(-1, it.y)
 		p.Stationarity = math.Hypot(p.Stationarity, vec.Norm(it.oldP)/(o.Eta*sx))
 	}
+	vec.Release(it.oldP)
 	if p.Stationarity <= e.Settings.Tolerance && (it.path == nil || it.path.advance(true)) {
 		return bilevel.Converged, nil
 	}
