@@ -49,6 +49,9 @@ type Adapter struct {
 	Saved  []Saved
 }
 
+// Rank is the rank of a layer's update.
+func (a *Adapter) Rank(module string) int { return a.Config.rank(module) }
+
 // Scale is the factor s of a layer's update.
 func (a *Adapter) Scale(module string) float64 {
 	r, alpha := float64(a.Config.rank(module)), a.Config.alpha(module)

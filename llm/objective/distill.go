@@ -1,0 +1,23 @@
+package objective
+
+import (
+	"github.com/gomlx/gomlx/core/graph"
+
+	"github.com/bilevel-go/bilevel/llm/network"
+)
+
+// Distill is the mean cross-entropy to a teacher's softmax, weighted as in SFT:
+// states [N, H] of the scored positions, a head [V, H], and the teacher's logits
+// [N, V] at the same positions, taken as constant. Targets are not used.
+func Distill(states, head, teacher *Node, s Scored) *Node {
+	_, wanted := logSumExp(graph.StopGradient(teacher))
+	logits := network.Logits(states, head)
+	cross := perRow(logits, func(z *Node) *Node {
+		lse, _ := logSumExp(z)
+		return graph.Sub(lse, graph.ReduceSum(graph.Mul(wanted, z), -1))
+	}, func(z, d *Node) *Node { // d (softmax - teacher's softmax)
+		_, p := logSumExp(z)
+		return graph.Mul(graph.Sub(p, wanted), d)
+	})
+	return graph.Div(graph.ReduceAllSum(graph.Mul(cross, s.Weight)), graph.ReduceAllSum(s.Weight))
+}
