@@ -2,11 +2,13 @@ package network_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/bilevel-go/bilevel/llm/backend/backendtest"
 	"github.com/bilevel-go/bilevel/llm/internal/lmtest"
 	"github.com/bilevel-go/bilevel/llm/lora"
 	"github.com/bilevel-go/bilevel/llm/network"
@@ -44,9 +46,10 @@ func masked(values []float32, mask [][]int) []float32 {
 }
 
 func TestGoldenForward(t *testing.T) {
-	lmtest.Backends(t, func(t *testing.T, backend compute.Backend) {
+	backendtest.Each(t, func(t *testing.T, backend compute.Backend) {
 		for _, m := range models {
 			t.Run(fmt.Sprintf("%s/%s%s", m.dir, m.golden, m.config), func(t *testing.T) {
+				lmtest.Sample(t, backend, m.dir == "stories260k" || strings.HasPrefix(m.config, "config_sequential"))
 				model := lmtest.Open(t, lmtest.Golden(t, m.dir), m.config)
 				net, err := network.New(model.Config)
 				if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/bilevel-go/bilevel/llm/backend/backendtest"
 	"github.com/bilevel-go/bilevel/llm/internal/lmtest"
 	"github.com/bilevel-go/bilevel/llm/lora"
 	"github.com/bilevel-go/bilevel/llm/network"
@@ -115,9 +116,10 @@ func (s *subject) node(f *lmtest.Feed, name string) *graph.Node {
 }
 
 func TestGoldenLosses(t *testing.T) {
-	lmtest.Backends(t, func(t *testing.T, backend compute.Backend) {
+	backendtest.Each(t, func(t *testing.T, backend compute.Backend) {
 		for _, m := range models {
 			t.Run(fmt.Sprintf("%s/%s", m.dir, m.golden), func(t *testing.T) {
+				lmtest.Sample(t, backend, m.dir == "stories260k" || m.golden == "golden_sequential")
 				s := open(t, m.dir, m.config, m.golden)
 				t.Run("base", func(t *testing.T) {
 					s.testSFT(t, backend, "base/grad/", s.golden.Float64.Base, func(*lmtest.Feed) *network.Adapter { return nil })

@@ -12,11 +12,11 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/gobackend"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/bilevel-go/bilevel/llm/backend"
 	"github.com/bilevel-go/bilevel/llm/lora"
 	"github.com/bilevel-go/bilevel/llm/network"
 	"github.com/bilevel-go/bilevel/llm/weights"
@@ -194,8 +194,8 @@ type Feed struct {
 }
 
 // NewFeed starts a graph.
-func NewFeed(backend compute.Backend, name string) *Feed {
-	return &Feed{Graph: graph.NewGraph(backend, name), nodes: map[string]*graph.Node{}}
+func NewFeed(b compute.Backend, name string) *Feed {
+	return &Feed{Graph: graph.NewGraph(b, name), nodes: map[string]*graph.Node{}}
 }
 
 // Float is a parameter of float32, made when it is first asked for.
@@ -256,9 +256,9 @@ func (f *Feed) Compile(tb testing.TB, outputs ...*graph.Node) func() []*tensors.
 }
 
 // Run builds a graph, runs it once and returns its float32 outputs.
-func Run(tb testing.TB, backend compute.Backend, build func(f *Feed) []*graph.Node) [][]float32 {
+func Run(tb testing.TB, b compute.Backend, build func(f *Feed) []*graph.Node) [][]float32 {
 	tb.Helper()
-	f := NewFeed(backend, tb.Name())
+	f := NewFeed(b, tb.Name())
 	defer f.Finalize()
 	var outputs []*graph.Node
 	if err := network.Catch(func() { outputs = build(f) }); err != nil {
@@ -276,20 +276,13 @@ func Run(tb testing.TB, backend compute.Backend, build func(f *Feed) []*graph.No
 	return values
 }
 
-// Backends runs a test on the pure-Go backend and on the others that are there.
-func Backends(t *testing.T, test func(t *testing.T, backend compute.Backend)) {
-	t.Run("go", func(t *testing.T) { test(t, Go(t)) })
-}
-
-// Go opens the pure-Go backend.
-func Go(tb testing.TB) compute.Backend {
-	tb.Helper()
-	b, err := gobackend.New("")
-	if err != nil {
-		tb.Fatal(err)
+// Sample skips a case of a table that is not part of its sample on a backend that
+// takes seconds to compile a graph, which XLA does.
+func Sample(t *testing.T, b compute.Backend, part bool) {
+	t.Helper()
+	if !part && b.String() != backend.Go {
+		t.Skip("not in the sample that runs on ", b.Name())
 	}
-	tb.Cleanup(b.Finalize)
-	return b
 }
 
 // Near checks that two tensors differ by at most tolerance times the largest entry
