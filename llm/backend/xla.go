@@ -47,10 +47,33 @@ func openPlugin(c Candidate) (b compute.Backend, info Info, err error) {
 			b, info, err = nil, Info{}, fmt.Errorf("PJRT plugin %s: %v", path, p)
 		}
 	}()
+	if c.Platform == "cuda" {
+		setCUDAData(path)
+	}
 	// Shared memory is for the host's own processor; go-xla would guess from the whole path.
 	x, err := xla.New(fmt.Sprintf("%s,shared_buffers=%t", path, c.Platform == "cpu"))
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("PJRT plugin %s does not load: %w", path, err)
 	}
 	return x, Info{Name: XLA, Platform: c.Platform, Plugin: path, Package: c.Package, Version: c.Version, Devices: devices(x)}, nil
+}
+
+// setCUDAData tells XLA where CUDA's compiler is, in the folder nvidia that the
+// plugin takes its libraries from; XLA reads the environment when the plugin starts.
+// A user's own setting stays.
+func setCUDAData(plugin string) {
+	const variable, flag = "XLA_FLAGS", "--xla_gpu_cuda_data_dir="
+	flags := os.Getenv(variable)
+	if strings.Contains(flags, flag) {
+		return
+	}
+	for _, up := range []string{"..", "../.."} {
+		for _, name := range []string{"cuda_nvcc", "cu13"} {
+			dir := filepath.Join(filepath.Dir(plugin), filepath.FromSlash(up), "nvidia", name)
+			if info, err := os.Stat(dir); err == nil && info.IsDir() {
+				os.Setenv(variable, strings.TrimSpace(flags+" "+flag+dir))
+				return
+			}
+		}
+	}
 }
