@@ -27,7 +27,7 @@ type Problem struct {
 	// Oracle, when not nil, offers exact or structured computations through any
 	// of the optional interfaces [LowerSolver], [Sensitivity], [JointProjector], [Relaxer] and
 	// [Bounder]. Methods use an oracle when it is there and a general solver
-	// when it is not.
+	// when it is not. The certificate uses [LowerDual], [SecondSolver], [Prober] and [Reviewer].
 	Oracle any
 }
 
@@ -82,6 +82,10 @@ type Structure struct {
 	LowerConvex bool
 	// LowerModulus m > 0: g(x, .) is m-strongly convex for every x in X.
 	LowerModulus float64
+	// LowerModuli s >= 0, of length NY: g(x, y) - sum_j s_j y_j²/2 is convex in y for
+	// every x in X, and f depends on x and the y_j with s_j > 0 alone. All lower
+	// solutions at x then agree in what f sees of them. Nil declares nothing.
+	LowerModuli []float64
 	// LowerQuadratic: g(x, .) is quadratic and h(x, .) affine.
 	LowerQuadratic bool
 	// JointlyConvex: f and the inequality rows of h are convex in (x, y)
@@ -98,6 +102,46 @@ type Structure struct {
 // some gamma only returns ErrNoClosedForm for the others.
 type LowerSolver interface {
 	SolveLower(gamma float64, x, y, mu []float64) (residual float64, err error)
+}
+
+// LowerDual evaluates the dual function of the lower level,
+//
+//	d(x, mu) = min over y in Y of g(x, y) + <mu, h(x, y)>,
+//
+// up to rounding, for any mu whose inequality multipliers are not negative. By
+// weak duality it bounds g(x, .) from below wherever the lower constraints hold,
+// so that it proves a lower solution whoever made it. It must share no code with
+// the oracle's LowerSolver.
+type LowerDual interface {
+	LowerDual(x, mu []float64) float64
+}
+
+// SecondSolver solves the lower level by another algorithm than the oracle's
+// LowerSolver, from nothing, for comparison: it overwrites y (NY) and mu (Rows).
+type SecondSolver interface {
+	SolveAgain(x, y, mu []float64) error
+}
+
+// Prober lists displacements of x that are worth a look when it is measured
+// whether phi falls next to x: combinations of components that only together have
+// an effect. Their lengths do not matter.
+type Prober interface {
+	Directions(x []float64) [][]float64
+}
+
+// Reviewer measures an answer in terms of the family's own, by code that shares
+// nothing with its LowerSolver. The figures become part of the certificate.
+type Reviewer interface {
+	Review(x, y, mu []float64) ([]Check, error)
+}
+
+// Check is a figure of a [Reviewer]: above Tolerance it speaks against the answer. A
+// figure that only informs has the tolerance +Inf.
+type Check struct {
+	Name             string
+	Value, Tolerance float64
+	// Sentence says what was measured and what the figure means.
+	Sentence string
 }
 
 // JointProjector projects (x, y) in place onto { x in X, y in Y, h(x, y) <= 0 }.

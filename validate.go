@@ -23,6 +23,16 @@ func (p *Problem) Validate() error {
 	case !(p.Structure.LowerModulus >= 0) || math.IsInf(p.Structure.LowerModulus, 0):
 		return &SettingError{"Structure.LowerModulus", p.Structure.LowerModulus, "a finite number >= 0"}
 	}
+	if s := p.Structure.LowerModuli; s != nil {
+		if len(s) != p.NY {
+			return &SettingError{"len(Structure.LowerModuli)", len(s), fmt.Sprintf("NY = %d", p.NY)}
+		}
+		for i, v := range s {
+			if !(v >= 0) || math.IsInf(v, 0) {
+				return &SettingError{fmt.Sprintf("Structure.LowerModuli[%d]", i), v, "a finite number >= 0"}
+			}
+		}
+	}
 	if err := dimension("X", p.X, p.NX); err != nil {
 		return err
 	}

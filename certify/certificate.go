@@ -108,9 +108,17 @@ type Certificate struct {
 	// and largest f(x, .) over the lower solutions found.
 	Unique      bool     `json:"unique"`
 	UpperSpread Interval `json:"upper_spread"`
+	// SeenUnique reports that f is the same at all lower solutions, because g is
+	// strongly convex in all that f depends on (Structure.LowerModuli, sampled
+	// here). UpperError then bounds, to first order, the difference between f at y
+	// and at any lower solution by what the gap leaves open; null elsewhere.
+	SeenUnique bool   `json:"seen_unique,omitempty"`
+	UpperError Number `json:"upper_error"`
 	// Bound is nil when there is no global bound.
 	Bound    *Bound   `json:"bound"`
 	Flatness Flatness `json:"flatness"`
+	// Checks are figures of the family's own (bilevel.Reviewer).
+	Checks []Check `json:"checks,omitempty"`
 	// FalseDeclarations lists structure that the problem declares and a sample
 	// contradicts; it was not used.
 	FalseDeclarations []string `json:"false_declarations,omitempty"`
@@ -151,6 +159,14 @@ type Hypergradient struct {
 	Decrease   Number `json:"decrease"`
 	// Gradient is dphi/dx.
 	Gradient []float64 `json:"-"`
+}
+
+// Check is a figure of the family's own; Tolerance is null where it only informs.
+type Check struct {
+	Name      string `json:"name"`
+	Value     Number `json:"value"`
+	Tolerance Number `json:"tolerance"`
+	Sentence  string `json:"sentence"`
 }
 
 // Bound is a proven lower bound on f over all bilevel answers.

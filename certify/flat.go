@@ -11,7 +11,13 @@ import (
 func (m *measurement) flatness() {
 	p, gamma := m.p, m.s.Gamma
 	pr := m.lower.at(m.x, 1, 1/gamma)
-	pen := m.solver.resume(pr, m.base)
+	var pen *solution
+	if m.prover != nil {
+		pen = m.prover.penalised(gamma, pr)
+	}
+	if pen == nil {
+		pen = m.solver.resume(pr, m.base)
+	}
 	if !pen.usable() {
 		// Multipliers of a degenerate solution may lead astray: once more without.
 		pen = m.solver.solve(pr, m.base.z, nil)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/bilevel-go/bilevel"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -22,6 +23,13 @@ type hyper struct {
 func (h *hyper) at(x []float64) (phi, noise float64) {
 	m := h.m
 	pr := m.lower.at(x, 1, 0)
+	if m.prover != nil {
+		sol := m.prover.at(x, pr)
+		if sol == nil {
+			return math.NaN(), 0
+		}
+		return h.value(x, sol.z, sol.residual())
+	}
 	var best *solution
 	for _, s := range h.starts {
 		sol := m.solver.resume(pr, s)
@@ -40,10 +48,15 @@ func (h *hyper) at(x []float64) (phi, noise float64) {
 			y = sel.z
 		}
 	}
-	phi = m.p.Upper.Value(x, y)
-	fy := make([]float64, m.p.NY)
-	m.p.Upper.GradY(fy, x, y)
-	return phi, 1e-11*(1+math.Abs(phi)) + 10*best.residual()*floats.Norm(fy, 2)
+	return h.value(x, y, best.residual())
+}
+
+func (h *hyper) value(x, y []float64, residual float64) (phi, noise float64) {
+	p := h.m.p
+	phi = p.Upper.Value(x, y)
+	fy := make([]float64, p.NY)
+	p.Upper.GradY(fy, x, y)
+	return phi, 1e-11*(1+math.Abs(phi)) + 10*residual*floats.Norm(fy, 2)
 }
 
 // hypergradient measures dphi/dx by implicit differentiation,
@@ -63,6 +76,9 @@ func (m *measurement) hypergradient() {
 	var residual float64
 	t := m.geometry
 	hg := &m.c.Hypergradient
+	if s, ok := p.Oracle.(bilevel.Sensitivity); ok && m.prover != nil && m.claimedGradient(s, fx, fy) {
+		return
+	}
 	if t != nil {
 		var left float64
 		left, residual = t.adjoint(a, q, fy)
@@ -80,18 +96,39 @@ func (m *measurement) hypergradient() {
 	}
 	m.implicit = make([]float64, nx)
 	m.sensitivity(m.implicit, sol, a, q)
-	hg.Gradient = make([]float64, nx)
-	floats.SubTo(hg.Gradient, fx, m.implicit)
-	m.scale = math.Max(1, math.Max(floats.Norm(fx, 2), floats.Norm(m.implicit, 2)))
-	step := make([]float64, nx)
-	floats.SubTo(step, m.x, hg.Gradient)
-	if p.X != nil {
-		p.X.Project(step, step)
-	}
-	hg.Norm = Number(floats.Distance(m.x, step, 2))
+	m.takeGradient(fx)
 	// The residual's effect on dphi/dx is that of a right-hand side of its size:
 	// measured on a random one.
 	hg.Error = Number(residual*floats.Norm(fy, 2)*m.amplification() + 1e-16*m.scale)
+}
+
+// takeGradient sets the figures that follow from fx and the implicit part.
+func (m *measurement) takeGradient(fx []float64) {
+	hg := &m.c.Hypergradient
+	hg.Gradient = make([]float64, m.p.NX)
+	floats.SubTo(hg.Gradient, fx, m.implicit)
+	m.scale = math.Max(1, math.Max(floats.Norm(fx, 2), floats.Norm(m.implicit, 2)))
+	step := make([]float64, m.p.NX)
+	floats.SubTo(step, m.x, hg.Gradient)
+	if m.p.X != nil {
+		m.p.X.Project(step, step)
+	}
+	hg.Norm = Number(floats.Distance(m.x, step, 2))
+}
+
+// claimedGradient takes the derivative of the lower solution from the problem,
+// false where that fails. It is a claim until the probe has seen the same slopes, so
+// that it has no error bar.
+func (m *measurement) claimedGradient(s bilevel.Sensitivity, fx, fy []float64) bool {
+	m.implicit = make([]float64, m.p.NX)
+	if s.Adjoint(m.implicit, m.x, m.base.z, m.base.mu, fy) != nil || !finite(m.implicit) {
+		return false
+	}
+	floats.Scale(-1, m.implicit)
+	m.takeGradient(fx)
+	_, weak := m.pr.activity(m.base)
+	m.c.Hypergradient.Differentiable = len(weak) == 0
+	return true
 }
 
 // sensitivity sets dst to L_xy a + h_x' q at (x, sol).

@@ -65,8 +65,10 @@ type measurement struct {
 	pr      *program // the lower level at x
 	solver  *solver
 	own     *solution // the certificate's own lower solution
+	source  string    // where it comes from, "": this package's solver
 	convex  bool      // g(x, .) and h(x, .) convex
 	modulus float64   // strong convexity of g(x, .), 0: none known
+	prover  *prover   // nil: no solvers of the problem's whose answers can be proven
 	radius  float64   // the dual bound holds for lower answers this near
 	bounded bool      // Y has no point farther than radius
 	allowed bool      // y meets the lower constraints within tolerance
@@ -78,6 +80,8 @@ type measurement struct {
 	implicit []float64   // dphi/dx = grad_x f - implicit
 	scale    float64     // of stationarity: max(1, |grad_x f|, |implicit|)
 	phi      *hyper
+
+	allCoordinates bool // x was moved along every component
 
 	relaxed []float64 // x of the convex high-point relaxation's solution, or nil
 
@@ -92,7 +96,7 @@ func newMeasurement(ctx context.Context, p *bilevel.Problem, x, y, multipliers [
 	nan := Number(math.NaN())
 	c := &Certificate{UpperFeasibility: nan, LowerFeasibility: nan, LowerGap: Interval{nan, nan}, LowerKKT: nan, Complementarity: nan,
 		Hypergradient: Hypergradient{Norm: nan, Error: nan, Probe: nan, Slope: nan, Decrease: nan},
-		UpperSpread:   Interval{nan, nan}, Upper: nan, Lower: nan, Value: nan,
+		UpperSpread:   Interval{nan, nan}, UpperError: nan, Upper: nan, Lower: nan, Value: nan,
 		Flatness: Flatness{Delta: nan, Alpha: 1.5, C: 0.5, OmittedRatio: nan, Gamma: Number(s.Gamma)}, tol: s.Tolerances}
 	stop := func() bool { return ctx.Err() != nil }
 	m := &measurement{stop: stop, p: bilevel.NewModel(p).Dense(), s: s, c: c, solver: newSolver(stop)}
@@ -146,6 +150,7 @@ func (m *measurement) run() {
 	m.globalBound()
 	m.probe()
 	m.flatness()
+	m.review()
 }
 
 // upperFeasibility measures x; false when x is so far from X that the functions
@@ -188,7 +193,19 @@ func (m *measurement) solveLower() bool {
 	if m.convex && m.y != nil {
 		prices = m.given // a start: what the solve makes of it is proven by duality
 	}
-	m.own = m.solver.solve(m.pr, start, prices)
+	if m.prover = m.newProver(); m.prover != nil {
+		m.prover.own()
+		switch {
+		case m.own == nil:
+			m.prover = nil
+		case m.prover.falseAt(m.own):
+			m.own, m.prover, m.source = nil, nil, ""
+			m.c.FalseDeclarations = append(m.c.FalseDeclarations, "LowerDual: the dual function that the problem offers is larger than the Lagrangian at some y")
+		}
+	}
+	if m.own == nil {
+		m.own = m.solver.solve(m.pr, start, prices)
+	}
 	m.secondStart()
 	if !m.convex || !m.own.usable() {
 		m.search(start)
@@ -208,7 +225,12 @@ func (m *measurement) solveLower() bool {
 		}
 		m.c.SolvedY = true
 		m.y = append([]float64(nil), m.own.z...)
-		m.note("no y was given: the lower level was solved by the certificate's own solver")
+		if m.source == "" {
+			m.note("no y was given: the lower level was solved by the certificate's own solver")
+		}
+	}
+	if m.source != "" {
+		m.note("the lower level was solved at x %s", m.source)
 	}
 	m.c.Y = m.y
 	m.c.Upper, m.c.Lower = Number(p.Upper.Value(m.x, m.y)), Number(p.Lower.Value(m.x, m.y))
@@ -319,14 +341,25 @@ func (m *measurement) lowerGap() {
 	}
 	if m.convex {
 		bound := math.Inf(-1)
-		if m.own.usable() {
+		if m.own.usable() && (m.prover == nil || m.p.NY <= smallEnough) {
 			bound = m.solver.dualBound(m.pr, m.own.mu, m.own.z, m.modulus, radius)
+		}
+		if m.prover != nil {
+			claimed := m.prover.bound(m.x, m.own.mu)
+			if m.given != nil {
+				claimed = math.Max(claimed, m.prover.bound(m.x, m.given))
+			}
+			if claimed > bound {
+				m.note("the upper end of the lower-level gap is by the problem's dual function, with which Lagrangians minimised here agree; by this package's own dual bound alone it is %.3g", g-bound)
+				bound = claimed
+			}
 		}
 		if m.given != nil && !(g-bound <= m.s.Tolerances.Gap*math.Max(1, math.Abs(g))) {
 			bound = math.Max(bound, m.solver.dualBound(m.pr, m.given, m.y, m.modulus, radius))
 		}
 		hi = math.Max(lo, g-bound)
-		if m.modulus == 0 && !m.bounded {
+		m.c.UpperError = Number(m.spread(m.y, hi))
+		if m.modulus == 0 && !m.bounded && m.prover == nil {
 			m.note("the lower-level gap is proven for answers of the follower within %.3g of y; for those beyond, its upper end grows in proportion to their distance", radius)
 		}
 	}
@@ -354,12 +387,14 @@ func (m *measurement) multipliers() {
 		m.c.SolvedMultipliers = m.pr.rows > 0
 	}
 	st, neg, comp := m.pr.kktResidual(m.y, m.mu)
-	if m.c.SolvedMultipliers {
+	if m.c.SolvedMultipliers && m.prover == nil {
 		mu := m.pr.fitMultipliers(m.solver, m.y, m.mu)
 		if s, n, c := m.pr.kktResidual(m.y, mu); max(s, n, c) < max(st, neg, comp) {
 			m.mu, st, neg, comp = mu, s, n, c
 		}
 		m.note("no multipliers were given: those that fit y best were used")
+	} else if m.c.SolvedMultipliers {
+		m.note("no multipliers were given: those of that lower solution were used")
 	}
 	m.c.Multipliers = m.mu
 	m.c.LowerKKT, m.c.Complementarity = Number(math.Max(st, neg)), Number(comp)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/bilevel-go/bilevel"
 	"gonum.org/v1/gonum/floats"
 )
 
@@ -18,6 +19,7 @@ type side struct {
 	change [3]float64 // phi(x + Delta) - phi(x)
 	linear [3]float64 // <dphi/dx, Delta>
 	noise  [3]float64 // uncertainty of change
+	rises  bool       // seen from the smallest step alone, the only one evaluated
 }
 
 // fall is an observed decrease of phi by a displacement of some length.
@@ -26,6 +28,9 @@ type fall struct{ length, by float64 }
 // slope is the one-sided slope, extrapolated from the two smaller steps to
 // remove curvature.
 func (s *side) slope() float64 {
+	if s.rises {
+		return s.change[2] / s.length[2]
+	}
 	if math.IsInf(s.change[2], 1) || math.IsInf(s.change[1], 1) {
 		return math.Inf(1)
 	}
@@ -63,10 +68,25 @@ func (m *measurement) probe() {
 	kink := false
 	var descent fall
 	hg.Directions = 0
-	for _, d := range m.directions() {
+	compared := false
+	clear := m.s.Tolerances.Clear * tol
+	queue, more := m.directions(), m.prover != nil && !m.refuted()
+	for i := 0; ; i++ {
+		if m.prover != nil && descent.by > 0 && minSlope < -clear {
+			break // nothing changes the verdict
+		}
+		if i == len(queue) && more {
+			if more, hg.Differentiable = false, hg.Differentiable && !kink && !(mismatch > 1e-3*m.scale); !hg.Differentiable {
+				queue = append(queue, m.affordable()...)
+			}
+		}
+		if i == len(queue) {
+			break
+		}
 		if m.stop() {
 			return
 		}
+		d := queue[i]
 		up, down := m.along(d, 1, phi0), m.along(d, -1, phi0)
 		if m.stop() {
 			return
@@ -104,10 +124,14 @@ func (m *measurement) probe() {
 			// Only one side exists: compare it alone.
 			for _, s := range []*side{up, down} {
 				if v := s.slope() - s.linear[2]/s.length[2]; s.open() && v-v == 0 {
+					compared = true
 					mismatch = math.Max(mismatch, math.Abs(v))
 				}
 			}
 			continue
+		}
+		if up.rises || down.rises {
+			continue // there is a kink at x anyhow
 		}
 		if v := up.change[1] + up.change[2] + down.change[1] + down.change[2]; v-v != 0 {
 			kink = true // phi ends at x, or could not be evaluated next to it
@@ -115,7 +139,7 @@ func (m *measurement) probe() {
 		}
 		central := (up.change[1] - down.change[1]) / (up.length[1] + down.length[1])
 		linear := (up.linear[1] - down.linear[1]) / (up.length[1] + down.length[1])
-		mismatch = math.Max(mismatch, math.Abs(central-linear))
+		compared, mismatch = true, math.Max(mismatch, math.Abs(central-linear))
 		// Less the linear part, for where X bends the way the two displacements
 		// are not opposite.
 		wide := up.excess(1) + down.excess(1)
@@ -126,7 +150,10 @@ func (m *measurement) probe() {
 		}
 	}
 	if hg.Directions > 0 {
-		hg.Probe, hg.Slope, hg.Decrease = Number(mismatch), Number(minSlope), Number(decrease)
+		hg.Slope, hg.Decrease = Number(minSlope), Number(decrease)
+		if compared || m.prover == nil {
+			hg.Probe = Number(mismatch)
+		}
 	}
 	if mismatch > 1e-3*m.scale {
 		kink = true
@@ -173,7 +200,11 @@ func (m *measurement) judgeStationarity(minSlope float64, descent fall, tol, noi
 			if hg.Directions == 0 {
 				m.local("the follower's reaction may have a kink at x, and x could not be moved within X to measure slopes")
 			} else {
-				m.local("the follower's reaction may have a kink at x, where the upper objective was seen not to fall along %d sampled directions within X, which are not all", hg.Directions)
+				which := "sampled directions within X"
+				if m.allCoordinates {
+					which = "directions within X, each component both ways among them"
+				}
+				m.local("the follower's reaction may have a kink at x, where the upper objective was seen not to fall along %d %s, which are not all", hg.Directions, which)
 			}
 		}
 	}
@@ -233,6 +264,46 @@ func (m *measurement) directions() [][]float64 {
 	return ds
 }
 
+// affordable lists further directions for a kink where the problem's own solvers make
+// lower solves cheap: the coordinates and the problem's proposals (bilevel.Prober), a
+// part of them where all would take long, for lower solves take time in proportion
+// to NY.
+func (m *measurement) affordable() [][]float64 {
+	n := m.p.NX
+	rng := rand.New(rand.NewPCG(m.s.Seed, 0xaffd))
+	most := int(affordableWork / float64(m.p.NY))
+	var ds [][]float64
+	unit := func(d []float64) {
+		if size := floats.Norm(d, 2); len(d) == n && size > 0 && size-size == 0 {
+			floats.Scale(1/size, d)
+			ds = append(ds, d)
+		}
+	}
+	if n > 4 {
+		m.allCoordinates = n <= most
+		for _, i := range rng.Perm(n)[:min(n, most)] {
+			d := make([]float64, n)
+			d[i] = 1
+			unit(d)
+		}
+	}
+	if q, ok := m.p.Oracle.(bilevel.Prober); ok && most > n {
+		proposed := q.Directions(append([]float64(nil), m.x...))
+		for _, d := range proposed[:min(len(proposed), most-n)] {
+			unit(append([]float64(nil), d...))
+		}
+	}
+	return ds
+}
+
+// clearRise is the slope, in tolerances of stationarity, from which on a direction is
+// not looked at further.
+const clearRise = 10
+
+// affordableWork is the number of directions times NY that are probed, for about a
+// second.
+const affordableWork = 4e5
+
 // along evaluates phi at the projections of x + sign·t d, the nearest first: where
 // h is affine those x at which the lower level has a solution form a convex set, so that
 // on a ray from x that leaves it at once no farther point is in it.
@@ -254,6 +325,9 @@ func (m *measurement) along(d []float64, sign, phi0 float64) *side {
 	}
 	x, ray := make([]float64, m.p.NX), m.convex && m.lower.affine
 	for i := len(to) - 1; i >= 0; i-- {
+		if s.rises {
+			return &s
+		}
 		if i < 2 && ray && math.IsInf(s.change[i+1], 1) {
 			floats.AddScaledTo(x, to[i], -s.length[i]/s.length[i+1], to[i+1])
 			if floats.Norm(x, 2) <= 1e-9*s.length[i] {
@@ -264,6 +338,9 @@ func (m *measurement) along(d []float64, sign, phi0 float64) *side {
 		floats.AddTo(x, m.x, to[i])
 		s.change[i], s.noise[i] = m.phi.at(x)
 		s.change[i] -= phi0
+		// At a kink a clear rise over the smallest step settles the direction.
+		s.rises = i == 2 && m.prover != nil && !m.c.Hypergradient.Differentiable &&
+			s.change[i] > clearRise*m.s.Tolerances.Stationarity*m.scale*s.length[i]+100*s.noise[i]
 	}
 	return &s
 }

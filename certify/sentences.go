@@ -31,6 +31,9 @@ func (c *Certificate) Sentences() []Row {
 		c.boundRow(),
 		c.flatnessRow(),
 	}
+	for _, k := range c.Checks {
+		rows = append(rows, Row{k.Name, figure(k.Value), k.Sentence})
+	}
 	for _, f := range c.FalseDeclarations {
 		rows = append(rows, Row{"false declaration", "not used", "The problem declares something that samples contradict: " + f + "."})
 	}
@@ -127,7 +130,7 @@ func (c *Certificate) beside(lo, hi Number) string {
 
 func (c *Certificate) multiplierOrigin() string {
 	if c.SolvedMultipliers {
-		return " (the multipliers were fitted here, for none were given)"
+		return " (the multipliers were found here, for none were given)"
 	}
 	return ""
 }
@@ -144,13 +147,20 @@ func (c *Certificate) hypergradientRow() Row {
 	case !h.Differentiable:
 		row.Sentence = what + "; the follower's reaction may have a kink at x, so that the measured slopes below decide instead."
 	case h.Probe.Known():
-		row.Value += " ± " + figure(h.Error)
+		row.Value += errorBar(h.Error)
 		row.Sentence = fmt.Sprintf("%s: it is zero where no small step helps, and slopes measured by solving the lower level again agree with it up to %s.", what, figure(h.Probe))
 	default:
-		row.Value += " ± " + figure(h.Error)
+		row.Value += errorBar(h.Error)
 		row.Sentence = what + ": it is zero where no small step helps."
 	}
 	return row
+}
+
+func errorBar(e Number) string {
+	if !e.Known() {
+		return ""
+	}
+	return " ± " + figure(e)
 }
 
 func (c *Certificate) slopeRow() Row {
@@ -182,6 +192,13 @@ func (c *Certificate) uniqueRow() Row {
 		row.Value, row.Sentence = "not measured", notMeasured
 	case c.Unique:
 		row.Value, row.Sentence = "yes", "No second best answer of the follower was found at x, so x determines what the follower does."
+	case c.SeenUnique:
+		row.Value = "in what f sees"
+		row.Sentence = "The follower may have several best answers, but the lower objective is strongly convex in all that the upper objective depends on, so that all of them have the same upper objective"
+		if c.UpperError.Known() {
+			row.Sentence += fmt.Sprintf("; what the gap leaves open moves it by no more than %s", figure(c.UpperError))
+		}
+		row.Sentence += "."
 	case hi-lo > 1e-8*math.Max(1, math.Abs(lo)):
 		row.Value, row.Sentence = "no", fmt.Sprintf("The follower is indifferent between several answers, and over those found the upper objective ranges from %.9g, the best for the leader, to %.9g.", lo, hi)
 	default:

@@ -20,6 +20,8 @@ type known struct {
 // and tests every declaration of p on them:
 //
 //	convexity   second differences along the segment are at least m |step|²
+//	moduli      the same with the moduli's own step length; f does not change with the
+//	            components of y that have none
 //	quadratics  the Hessian of g and the Jacobian of h in y do not change
 //
 // up to rounding. A contradiction is a proof that the declaration is false;
@@ -57,6 +59,10 @@ func spotCheck(p *bilevel.Problem, x, y []float64, seed uint64) known {
 					k.LowerModulus = 0
 					k.false = append(k.false, fmt.Sprintf("Structure.LowerModulus: g(x, .) is not %g-strongly convex between two points near y", m))
 				}
+			}
+			if k.LowerModuli != nil && !moduliHold(p, xs, a, b) {
+				k.LowerModuli = nil
+				k.false = append(k.false, "Structure.LowerModuli: g(x, .) is less convex between two points near y, or f depends on a component without a modulus")
 			}
 			if k.LowerQuadratic && !sameSecondOrder(p, xs, a, b, draw(nil, make([]float64, p.NY), 1)) {
 				drop(&k.LowerQuadratic, "Structure.LowerQuadratic: the Hessian of g or the Jacobian of h in y changes with y")
@@ -132,6 +138,31 @@ func convexOnPair(f func(z []float64) (float64, []float64), eq int, a, b []float
 		f0, f1, c0, c1 = f1, f2, c1, c2
 	}
 	return true
+}
+
+// moduliHold tests Structure.LowerModuli on the segment from a to b and, for f, at
+// the point that has b's components where there is no modulus and a's elsewhere.
+func moduliHold(p *bilevel.Problem, x, a, b []float64) bool {
+	s := p.Structure.LowerModuli
+	less := func(y []float64) (float64, []float64) {
+		sum := 0.0
+		for j, v := range y {
+			sum += s[j] * v * v
+		}
+		return p.Lower.Value(x, y) - sum/2, nil
+	}
+	if !convexOnPair(less, 0, a, b, 0) {
+		return false
+	}
+	mixed := append([]float64(nil), b...)
+	for j, v := range s {
+		if v > 0 {
+			mixed[j] = a[j]
+		}
+	}
+	fa, fm := p.Upper.Value(x, a), p.Upper.Value(x, mixed)
+	d := math.Abs(fa - fm)
+	return d-d != 0 || d <= 1e-10*(1+math.Abs(fa))
 }
 
 // sameSecondOrder compares Hessian and Jacobian products at two points. The

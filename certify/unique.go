@@ -17,6 +17,10 @@ import (
 // Where it does not, f is minimised and maximised over the solution set.
 func (m *measurement) uniqueness() {
 	m.base = m.own
+	if m.prover != nil {
+		m.seenUniqueness()
+		return
+	}
 	m.geometry = newTangent(m.pr, m.own)
 	f := m.p.Upper.Value(m.x, m.own.z)
 	lo, hi := f, f
@@ -52,12 +56,28 @@ func (m *measurement) uniqueness() {
 			m.phi.starts = append(m.phi.starts, alt)
 		}
 	}
+	m.compareUpper(lo)
+}
+
+// seenUniqueness is uniqueness where f is known to be the same at all lower
+// solutions, whatever else of y may differ.
+func (m *measurement) seenUniqueness() {
+	f := m.p.Upper.Value(m.x, m.own.z)
+	m.c.Unique, m.c.SeenUnique = m.modulus > 0, true
+	m.c.UpperSpread = Interval{Number(f), Number(f)}
+	m.phi = &hyper{m: m, starts: []*solution{m.own}}
+	m.compareUpper(f)
+}
+
+// compareUpper measures f at the y given against the least one, lo, among the lower
+// solutions.
+func (m *measurement) compareUpper(lo float64) {
 	if m.c.SolvedY {
 		return
 	}
 	fy := float64(m.c.Upper)
 	scale := m.s.Tolerances.Upper * math.Max(1, math.Abs(lo))
-	if m.c.Unique {
+	if m.c.Unique || m.c.SeenUnique {
 		m.judge(math.Abs(fy-lo), scale, "the upper objective at y differs by %.3g from that at the follower's best answer", math.Abs(fy-lo))
 	} else if fy > lo {
 		m.judge(fy-lo, scale, "y is a lower solution but not the optimistic one: the upper objective is %.10g there, and %.10g at another lower solution", fy, lo)

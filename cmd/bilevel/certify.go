@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -129,16 +127,6 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 	show.Phase("measuring the answer")
 	x, y, mu := run.Plain(p.X), run.Plain(p.Y), run.Plain(p.Multipliers)
 	cert, err := certify.Measure(c.Context(), inst.Problem, x, y, mu, certify.Settings{Seed: seed})
-	if err == nil && y == nil && cert.Y == nil && cert.Verdict != certify.Refuted {
-		// The certificate found no y of its own, at an x that is in order: it
-		// measures the problem's.
-		if y, mu = responseAt(inst.Problem, x); y != nil {
-			cert, err = certify.Measure(c.Context(), inst.Problem, x, y, mu, certify.Settings{Seed: seed})
-			if err == nil {
-				cert.Notes = append(cert.Notes, "No y was given, and the certificate's own solver found none: y and the multipliers are from the problem's own solver of the lower level")
-			}
-		}
-	}
 	show.Close()
 	if err != nil {
 		if c.Context().Err() != nil {
@@ -159,24 +147,6 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 		return exitCode(exitDoubtful)
 	}
 	return nil
-}
-
-// responseAt is the lower solution at x by the problem's own solver, nil where it
-// has none or finds none.
-func responseAt(p *bilevel.Problem, x []float64) (y, mu []float64) {
-	o, ok := p.Oracle.(bilevel.LowerSolver)
-	if !ok {
-		return nil, nil
-	}
-	y = make([]float64, p.NY)
-	copy(y, p.Y0)
-	if p.Coupling != nil {
-		mu = make([]float64, p.Coupling.Rows)
-	}
-	if _, err := o.SolveLower(math.Inf(1), slices.Clone(x), y, mu); err != nil {
-		return nil, nil
-	}
-	return y, mu
 }
 
 // source names where the point came from.

@@ -105,13 +105,15 @@ func (d *design) exact(o *Options, l *limits) (*bilevel.Problem, error) {
 	}
 	p.X0 = make([]float64, len(x0))
 	p.X.Project(p.X0, x0)
-	p.Oracle = &searching{newOracle(d), searcher{prices.New(d.network, l.options())}}
+	p.Oracle = &searching{newOracle(d), reviewer{d: d}, searcher{prices.New(d.network, l.options())}}
 	return p, nil
 }
 
-// searching is the oracle of the problem: exact solutions, bounds and a search.
+// searching is the oracle of the problem: exact solutions, bounds, what proves
+// them, and a search.
 type searching struct {
 	*oracle
+	reviewer
 	searcher
 }
 

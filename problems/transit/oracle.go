@@ -56,19 +56,24 @@ func (o *oracle) solve(gamma float64, x, mu []float64) error {
 // from each origin to each station. Stations without any way share a cost at which
 // nobody would travel.
 func (o *oracle) potentials(gamma float64, mu []float64) {
-	d, m := o.d, o.d.m
 	o.solver.Potentials(o.nodes)
+	o.d.setPotentials(gamma, mu, o.nodes)
+}
+
+// setPotentials copies potentials, Origins x Stations, to the conservation rows of mu.
+func (d *design) setPotentials(gamma float64, mu, nodes []float64) {
+	m := d.m
 	never := 0.0
 	for k, u := range m.Utility {
 		never = math.Max(never, u+m.Margin[k]/gamma+40)
 	}
-	for _, v := range o.nodes {
+	for _, v := range nodes {
 		if !math.IsInf(v, 1) {
 			never = math.Max(never, v)
 		}
 	}
 	for i := range m.Origins {
-		for v, cost := range o.nodes[i*m.Stations : (i+1)*m.Stations] {
+		for v, cost := range nodes[i*m.Stations : (i+1)*m.Stations] {
 			if r := d.row(i, v); r >= 0 {
 				mu[r] = math.Min(cost, never)
 			}

@@ -69,7 +69,10 @@ func (d *design) problem() (*bilevel.Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &bilevel.Problem{NX: m.Links, NY: ny, X: set.NonNegative(m.Links), Y: box, Structure: bilevel.Structure{LowerConvex: true}}
+	p := &bilevel.Problem{NX: m.Links, NY: ny, X: set.NonNegative(m.Links), Y: box, Structure: bilevel.Structure{LowerConvex: true, LowerModuli: make([]float64, ny)}}
+	for k, w := range m.Trips { // of w (y ln y + (1-y) ln(1-y)); f depends on the shares alone
+		p.Structure.LowerModuli[k] = 4 * w
+	}
 	p.Upper = bilevel.Objective{
 		Value: func(x, y []float64) float64 { return d.cost(x) - d.revenue(y) },
 		GradX: func(dst, _, _ []float64) { copy(dst, m.Cost) },

@@ -17,13 +17,17 @@ import "math"
 // Assumption: capacities are 0 (closed) or not tiny. It ends after the given number
 // of multiplier steps; [NewAudit] tells how good the answer is.
 //
+// Closed links get a price at which nobody would use them.
+//
 // Source: the augmented Lagrangian treatment of link capacities in traffic
 // assignment, with path-based gradient projection inside (Jayakrishnan et al., 1994).
 type Second struct {
 	// Shares per pair, Flows per origin and link, Prices per link, as in Answer;
-	// prices of closed links are 0 and Open tells which are not.
+	// Open tells which links are not closed.
 	Shares, Flows, Prices []float64
 	Open                  []bool
+	// Rounds is how many multiplier steps were done.
+	Rounds int
 
 	m      *Model
 	load   []float64
@@ -57,10 +61,16 @@ func NewSecond(m *Model, gamma float64, x []float64, rounds int) *Second {
 				break
 			}
 		}
+		moved := 0.0
 		for e, open := range s.Open {
 			if open {
-				s.lambda[e] = s.price(int32(e))
+				t := s.price(int32(e))
+				moved = math.Max(moved, math.Abs(t-s.lambda[e])/(1+t))
+				s.lambda[e] = t
 			}
+		}
+		if s.Rounds++; moved <= 1e-14 {
+			break
 		}
 	}
 	for k := range s.routes {
@@ -73,7 +83,29 @@ func NewSecond(m *Model, gamma float64, x []float64, rounds int) *Second {
 		}
 	}
 	copy(s.Prices, s.lambda)
+	never := 0.0
+	for k, u := range m.Utility {
+		never = math.Max(never, u+m.Margin[k]/gamma+refusal)
+	}
+	for e, open := range s.Open {
+		if !open {
+			s.Prices[e] = never
+		}
+	}
 	return s
+}
+
+// Potentials sets dst, one row of Stations entries per origin, to the lengths of
+// the shortest paths at the prices.
+func (s *Second) Potentials(dst []float64) {
+	m := s.m
+	length := make([]float64, m.Links)
+	for e, p := range s.Prices {
+		length[e] = m.Time[e] + p
+	}
+	for i, o := range m.Origins {
+		m.relax(dst[i*m.Stations:(i+1)*m.Stations], length, o.Station)
+	}
 }
 
 func (s *Second) price(e int32) float64 {
