@@ -103,7 +103,7 @@ measures every answer again by code that did not produce it, and says in plain w
 	p.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on standard error")
 	p.BoolVarP(&a.verbose, "verbose", "v", false, "tell on standard error what the run chooses and why")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagError(c, err) })
-	root.AddCommand(a.listCommand(), a.solveCommand(), a.compareCommand(), a.certifyCommand(), a.reproCommand(), a.reportCommand(), a.dataCommand(), a.backendCommand(), a.versionCommand())
+	root.AddCommand(a.listCommand(), a.solveCommand(), a.compareCommand(), a.certifyCommand(), a.reproCommand(), a.reportCommand(), a.dataCommand(), a.llmCommand(), a.backendCommand(), a.versionCommand())
 	setHelp(root)
 	return root
 }

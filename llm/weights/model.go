@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bilevel-go/bilevel/llm/hub"
+	"github.com/bilevel-go/bilevel/llm/modelref"
 )
 
 // Kind is the kind of file that a model was opened from.
@@ -28,7 +29,7 @@ const (
 type Model struct {
 	Config Config
 	Kind   Kind
-	// Path is the file or folder opened, after an hf: reference was resolved.
+	// Path is the file or folder opened, after the reference was resolved.
 	Path string
 
 	store *Store
@@ -37,21 +38,19 @@ type Model struct {
 
 // Open opens a model by its reference: a folder with config.json and safetensors
 // or with one GGUF file, a .safetensors file beside its config.json, a GGUF file,
-// a llama2.c .bin file, or hf:owner/name[@revision][/file], which package hub
-// fetches with its settings from the environment. Every parameter is checked to
-// be there in the shape that the Config gives it; values are read later.
+// a llama2.c .bin file, hf:owner/name[@revision][/file], which package hub fetches
+// with its settings from the environment, or the name of a pulled model (package
+// modelref). Every parameter is checked to be there in the shape that the Config
+// gives it; values are read later.
 func Open(reference string) (*Model, error) {
 	return OpenContext(context.Background(), reference, hub.Settings{})
 }
 
 // OpenContext is Open with the hub's settings and a context for downloads.
 func OpenContext(ctx context.Context, reference string, settings hub.Settings) (*Model, error) {
-	path := reference
-	if hub.IsReference(reference) {
-		var err error
-		if path, err = hub.Fetch(ctx, reference, settings); err != nil {
-			return nil, err
-		}
+	path, err := modelref.Resolve(ctx, reference, settings)
+	if err != nil {
+		return nil, err
 	}
 	m := &Model{Path: path}
 	if err := m.open(path); err != nil {

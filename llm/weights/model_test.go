@@ -3,9 +3,10 @@ package weights
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -202,7 +203,7 @@ func TestOpenRefusesFolders(t *testing.T) {
 	write(t, filepath.Join(dir, "b.gguf"), gguf)
 	_, err = Open(dir)
 	mustRefuse(t, err, "a.gguf, b.gguf")
-	if _, err = Open(filepath.Join(dir, "none")); !os.IsNotExist(err) {
+	if _, err = Open(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join(dir, "none")) {
 		t.Errorf("a path that is not there: %v", err)
 	}
 	_, err = Open(write(t, filepath.Join(dir, "alone.safetensors"), safetensorsBytes(`{}`, 0)))
