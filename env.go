@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/bilevel-go/bilevel/vec"
@@ -46,6 +48,24 @@ func (e *Env) Sub(name string) *Env {
 	s := *e
 	s.prefix = e.prefix + name + "/"
 	return &s
+}
+
+// Discard says that the state kept in a sub-environment is not needed any more.
+// Away from []float64 it is given back and left out of later checkpoints.
+func (e *Env) Discard() {
+	if e.Dense() != nil {
+		return // cheap, and the copy of the last iteration knows its blocks by their order
+	}
+	s := &e.run.state
+	s.blocks = slices.DeleteFunc(s.blocks, func(b namedBlock) bool {
+		gone := strings.HasPrefix(b.name, e.prefix)
+		if gone {
+			vec.Release(b.v)
+		}
+		return gone
+	})
+	s.scalars = slices.DeleteFunc(s.scalars, func(c namedScalar) bool { return strings.HasPrefix(c.name, e.prefix) })
+	s.streams = slices.DeleteFunc(s.streams, func(c namedStream) bool { return strings.HasPrefix(c.name, e.prefix) })
 }
 
 // StartX and StartY return fresh copies of the starting point, projected on X and Y.

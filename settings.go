@@ -46,6 +46,10 @@ type Settings struct {
 	MaxIterations int
 	// TimeLimit limits wall time; 0 is no limit.
 	TimeLimit time.Duration
+	// Clock, when not nil, is the time that counts in place of wall time, since the
+	// start: a run that is measured on the way can leave that out. The limit is then
+	// checked between outer iterations.
+	Clock func() time.Duration
 	// Tolerance of the method's stopping test; 0 is the method's own default.
 	Tolerance float64
 	// Workers bounds parallel work; 0 is one per core. Results do not depend on it.

@@ -59,8 +59,11 @@ func SolveModel(ctx context.Context, name string, m Model, x0, y0 vec.Vector, me
 	}
 	begin := time.Now()
 	elapsed := func() time.Duration { return before + time.Since(begin) }
+	if s.Clock != nil {
+		elapsed = func() time.Duration { return before + s.Clock() }
+	}
 	stop := ctx
-	if s.TimeLimit > 0 {
+	if s.TimeLimit > 0 && s.Clock == nil {
 		var cancel context.CancelFunc
 		stop, cancel = context.WithTimeout(ctx, max(s.TimeLimit-before, 0))
 		defer cancel()
@@ -101,7 +104,7 @@ func (e *Env) loop(ctx, stop context.Context, name string, method Method, it Ite
 		case ctx.Err() != nil:
 			status = Interrupted
 			continue
-		case stop.Err() != nil:
+		case stop.Err() != nil, s.TimeLimit > 0 && s.Clock != nil && elapsed() >= s.TimeLimit:
 			status = TimeLimit
 			continue
 		case s.MaxIterations > 0 && e.run.outer >= s.MaxIterations:

@@ -57,6 +57,7 @@ var settled = []struct {
 	{"bome", "toy/pbgd-positive", map[string]string{"rule": "adam"}, bilevel.Faithful},
 	{"alright", "toy/pbgd-positive", nil, bilevel.Corrected},
 	{"alright", "toy/quadratic", map[string]string{"form": "generic", "rule": "adam", "beta": "0.001"}, bilevel.Corrected},
+	{"switching", "toy/pbgd-negative", map[string]string{"flatness_every": "1", "patience": "1"}, bilevel.Corrected},
 	{"sequential", "toy/pbgd-positive", map[string]string{"first": "2"}, bilevel.Corrected},
 	{"sequential", "toy/quadratic", map[string]string{"order": "g-then-f", "first": "5", "form": "generic", "rule": "adam", "beta": "0.001"}, bilevel.Corrected},
 }

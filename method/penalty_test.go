@@ -192,3 +192,13 @@ func TestSequential(t *testing.T) {
 		near(t, order+" y", r.Y[0], want[1], 1e-6)
 	}
 }
+
+// On the negative toy PBGD-Free is wrong and Switching finds out: it ends at x = -5
+// where gamma_end takes V-PBGD, and near it with a fixed gamma.
+func TestSwitching(t *testing.T) {
+	r := solve(t, open(t, "toy/pbgd-negative", bilevel.Corrected).Problem, &method.Switching{Gamma: 100, Inner: 100, Eta: 0.001, FlatnessEvery: 5}, bilevel.Settings{})
+	near(t, "x", r.X[0], -5, 0.05)
+	if len(r.Notes) == 0 || !strings.Contains(r.Notes[0].Text, "switching to V-PBGD") {
+		t.Errorf("notes %v", r.Notes)
+	}
+}

@@ -26,6 +26,8 @@ var table = []Entry{
 		"any problem; right only where f is flat in y near the lower solution", func() bilevel.Method { return new(PBGDFree) }},
 	{"v-pbgd", "value-function penalty method with a fixed or ramped gamma",
 		"no coupling constraint", func() bilevel.Method { return new(VPBGD) }},
+	{"switching", "pbgd-free while the terms it omits are small, v-pbgd from where they are not",
+		"no coupling constraint", func() bilevel.Method { return new(Switching) }},
 	{"f2sa", "value-function penalty method with an increasing multiplier and decreasing steps",
 		"no coupling constraint; g strongly convex in y", func() bilevel.Method { return new(F2SA) }},
 	{"blocc", "penalty method for lower levels with coupling constraints, primal-dual or exact inner solves",

@@ -156,3 +156,15 @@ func (v *Vector) Write(src []float64) {
 	}
 	v.Set(v.space.Float32s(data, v.n))
 }
+
+// ClipNorm scales v down to the Euclidean norm limit where it is longer. As in
+// PyTorch, 1e-6 is added to the norm that v is divided by.
+func (v *Vector) ClipNorm(limit float64) {
+	if v.a.kind == zero {
+		return
+	}
+	v.elementwise("clip norm", []*Array{v.space.Number(limit)}, func(in []*graph.Node) *graph.Node {
+		norm := graph.Sqrt(graph.ReduceAllSum(graph.Square(in[0])))
+		return graph.Mul(in[0], graph.MinScalar(graph.Div(in[1], graph.AddScalar(norm, 1e-6)), 1))
+	})
+}
