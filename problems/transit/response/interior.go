@@ -47,7 +47,7 @@ func (s *Solver) iterate() bool {
 			s.tauLink[e] = -s.slack[e] * s.lambda[e]
 		}
 		s.direction(0)
-		sigma := s.complementarityAfter(s.stepLength(1)) / mu
+		sigma := s.complementarityAfter(s.stepLength(1, 0)) / mu
 		target := math.Max(smallest, sigma*sigma*sigma*mu)
 		for r := range s.tau {
 			if k := s.paths.pair[r]; s.paths.number[k] > 1 {
@@ -58,7 +58,7 @@ func (s *Solver) iterate() bool {
 			s.tauLink[e] = target*s.x[e] - s.slack[e]*s.lambda[e] - s.dSlack[e]*s.dLambda[e]
 		}
 		s.direction(target)
-		s.move(s.stepLength(math.Max(most, 1-mu)))
+		s.move(s.stepLength(math.Max(usual, 1-mu), straggling))
 	}
 }
 
@@ -213,20 +213,20 @@ const (
 	// in the residuals of the next step.
 	negligible = 1e-6
 	most       = 0.99
+	// usual is the part of the way to the boundary of a step while the products are
+	// far from their target, and straggling the part of the travellers that need not
+	// keep up.
+	usual      = 0.9
+	straggling = 0.01
 )
 
 // stepLength is the longest step, 1 at most, that leaves every positive quantity
-// with the part that is asked for, 1 - part, of itself.
-func (s *Solver) stepLength(part float64) float64 {
+// with the part that is asked for, 1 - part, of itself. Of many thousand path flows a
+// few always stand in the way: the pairs of the given part of all travellers may fall
+// behind, with steps of their own in s.own, and what that leaves of the load on
+// their links is found in the residuals of the next step.
+func (s *Solver) stepLength(part, behind float64) float64 {
 	t := 1 / part
-	for r, f := range s.flow {
-		if d := s.change[r]; f+t*d < 0 && f > s.dust[r] {
-			t = -f / d
-		}
-		if d := s.dCost[r] - s.dp[s.paths.pair[r]]; s.z[r] > 0 && s.z[r]+t*d < 0 {
-			t = -s.z[r] / d
-		}
-	}
 	for _, e := range s.open {
 		if d := s.dSlack[e]; s.slack[e]+t*d < 0 {
 			t = -s.slack[e] / d
@@ -235,33 +235,76 @@ func (s *Solver) stepLength(part float64) float64 {
 			t = -s.lambda[e] / d
 		}
 	}
+	t = math.Min(1, part*t)
+	const bins = 1024
+	var weight [bins + 1]float64
+	total, least := 0.0, 1.0
 	for _, k := range s.served {
-		if d := s.base[k] * (s.dp[k] + s.pull[k]); s.alt[k]+t*d < 0 && s.alt[k] > negligible*s.m.Trips[k] {
-			t = -s.alt[k] / d
-		}
-		if lead := s.utility[k] - s.p[k]; lead > captive && t*s.dp[k] > lead+beyond {
-			t = (lead + beyond) / s.dp[k]
+		s.own[k] = math.Min(1, part*s.reach(k, 1/part, behind == 0))
+		weight[int(s.own[k]*bins)] += s.demand[k]
+		total += s.demand[k]
+		least = math.Min(least, s.own[k])
+	}
+	if behind == 0 {
+		return math.Min(t, least)
+	}
+	rest := behind * total
+	for i, w := range weight {
+		if rest -= w; rest < 0 {
+			return math.Min(t, math.Max(least, float64(i)/bins))
 		}
 	}
-	return math.Min(1, part*t)
+	return t
 }
 
-// move takes a step along the present direction.
-func (s *Solver) move(t float64) {
-	for r, f := range s.flow {
-		s.flow[r] = math.Max(f+t*s.change[r], (1-most)*f)
-		if s.z[r] > 0 {
-			s.z[r] += t * (s.dCost[r] - s.dp[s.paths.pair[r]])
+// reach is the longest step, t at most, to where a flow, or what is left of the
+// travellers, of pair k is 0, and with costs also to where a path's cost is the pair's.
+func (s *Solver) reach(k int32, t float64, costs bool) float64 {
+	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		f := s.flow[r]
+		if d := s.change[r]; f+t*d < 0 && f > s.dust[r] {
+			t = -f / d
+		}
+		if costs && s.z[r] > 0 {
+			if d := s.dCost[r] - s.dp[k]; s.z[r]+t*d < 0 {
+				t = -s.z[r] / d
+			}
 		}
 	}
+	if d := s.base[k] * (s.dp[k] + s.pull[k]); s.alt[k]+t*d < 0 && s.alt[k] > negligible*s.m.Trips[k] {
+		t = -s.alt[k] / d
+	}
+	if lead := s.utility[k] - s.p[k]; lead > captive && t*s.dp[k] > lead+beyond {
+		t = (lead + beyond) / s.dp[k]
+	}
+	return t
+}
+
+// move takes a step along the present direction. The price of a pair stays below the
+// cost of each of its paths by a tenth at least of what it was.
+func (s *Solver) move(t float64) {
 	for _, k := range s.served {
+		own, p := math.Min(t, s.own[k]), s.p[k]+t*s.dp[k]
+		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+			f := s.flow[r]
+			s.flow[r] = math.Max(f+own*s.change[r], (1-most)*f)
+			if s.z[r] > 0 {
+				s.cost[r] += t * s.dCost[r]
+				p = math.Min(p, s.cost[r]-0.1*s.z[r])
+			}
+		}
+		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+			if s.z[r] > 0 {
+				s.z[r] = s.cost[r] - p
+			}
+		}
 		s.total(k)
 		w, a := s.m.Trips[k], s.alt[k]
-		s.alt[k] = math.Max(a+t*s.base[k]*(s.dp[k]+s.pull[k]), (1-most)*a)
+		s.alt[k] = math.Max(a+own*s.base[k]*(s.dp[k]+s.pull[k]), (1-most)*a)
 		if rest := w - s.demand[k]; s.alt[k] > negligible*w && rest > 0.5*s.alt[k] {
 			s.alt[k] = rest
 		}
-		s.p[k] += t * s.dp[k]
+		s.p[k] = p
 	}
 	for _, e := range s.open {
 		s.slack[e] += t * s.dSlack[e]

@@ -33,6 +33,7 @@ type Solver struct {
 
 	lambda, slack, dLambda, dSlack, tauLink        []float64 // per link
 	p, alt, rho, pull, rest, gain, dp, theta, base []float64 // per pair; alt is w - q
+	own                                            []float64 // per pair: its longest step
 	joined                                         []bool    // per pair: in the master problem
 	flow, z, cost, change, dCost, tau              []float64 // per path
 	perNode                                        []float64
@@ -83,6 +84,7 @@ func NewSolver(m *Model) *Solver {
 	s.lambda, s.slack, s.dLambda, s.dSlack, s.tauLink, s.load, s.excess = link(), link(), link(), link(), link(), link(), link()
 	s.utility, s.dist, s.demand = pair(), pair(), pair()
 	s.time, s.begin, s.diagonal, s.closed, s.joined = link(), link(), link(), make([]bool, m.Links), make([]bool, m.Pairs)
+	s.own = pair()
 	s.p, s.alt, s.rho, s.pull, s.rest, s.gain, s.dp, s.theta, s.base = pair(), pair(), pair(), pair(), pair(), pair(), pair(), pair(), pair()
 	s.Answer = Answer{Shares: pair(), Costs: pair(), Loads: link(), Prices: link()}
 	s.sparse.init(m.Links)
