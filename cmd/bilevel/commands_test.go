@@ -166,6 +166,17 @@ func TestCertifyOfADesign(t *testing.T) {
 	if profit := s.object()["metrics"].(map[string]any)["profit"].(float64); math.Abs(profit-1.761594) > 1e-6 {
 		t.Errorf("profit %v:\n%s", profit, s.out)
 	}
+	// Of a run as well, whose configuration lists settings that were left out.
+	s.run("solve", "transit/3node", "--out", "r").want(exitSolved)
+	s.run("certify", "r", "--json").want(exitSolved)
+	c := s.object()["certificate"].(map[string]any)
+	if checks, ok := c["checks"].([]any); !ok || len(checks) < 4 || c["seen_unique"] != true {
+		t.Errorf("certificate of a run:\n%s", s.out)
+	}
+	s.runWith(context.Background(), `{"x": [0.95, 0, 0.880797, 0, 0, 0]}`, "certify", "--problem", "r/config.yaml", "--point", "-").want(exitDoubtful)
+	if !strings.Contains(s.out, "second method") || !strings.Contains(s.out, "x is not a local minimum") {
+		t.Errorf("summary:\n%s", s.out)
+	}
 }
 
 func TestReportCommand(t *testing.T) {

@@ -33,9 +33,8 @@ func Fields(ptr any) []Field {
 	var fields []Field
 	each(ptr, func(f reflect.StructField, v reflect.Value) error {
 		field := Field{Name: f.Tag.Get("opt"), Default: f.Tag.Get("default"), Range: f.Tag.Get("range"), Doc: f.Tag.Get("doc")}
-		field.Value = field.Default
-		if !v.IsZero() {
-			field.Value = text(v)
+		if field.Value = text(v); v.IsZero() && field.Default != "" {
+			field.Value = field.Default
 		}
 		fields = append(fields, field)
 		return nil
@@ -69,8 +68,9 @@ func Fill(ptr any) error {
 	})
 }
 
-// Set assigns the parameter called name from its text. An unknown name is a
-// *bilevel.SettingError that suggests the nearest one.
+// Set assigns the parameter called name from its text. No text leaves a parameter
+// that has no default unset. An unknown name is a *bilevel.SettingError that
+// suggests the nearest one.
 func Set(ptr any, name, value string) error {
 	found := false
 	var names []string
@@ -80,6 +80,10 @@ func Set(ptr any, name, value string) error {
 			return nil
 		}
 		found = true
+		if value == "" && f.Tag.Get("default") == "" {
+			v.SetZero()
+			return nil
+		}
 		if err := assign(f, v, value); err != nil {
 			return err
 		}

@@ -85,6 +85,28 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// What Fields shows can be set again, as configurations do, whether the parameter
+// was set or not; so can no text at all where there is no default.
+func TestFieldsRoundTrip(t *testing.T) {
+	for _, p := range []params{{}, {Gamma: 4, Tol: 0.5, Warm: true, Every: -1}} {
+		q := params{}
+		for _, f := range option.Fields(&p) {
+			if err := option.Set(&q, f.Name, f.Value); err != nil {
+				t.Errorf("%s=%q: %v", f.Name, f.Value, err)
+			}
+		}
+		if err := errors.Join(option.Fill(&p), option.Fill(&q)); err != nil || p != q {
+			t.Errorf("%+v became %+v, %v", p, q, err)
+		}
+	}
+	for _, name := range []string{"tol", "warm"} {
+		p := params{Tol: 0.5, Warm: true}
+		if err := option.Set(&p, name, ""); err != nil || p.Tol > 0 && p.Warm {
+			t.Errorf("%s without text: %v, %+v", name, err, p)
+		}
+	}
+}
+
 func TestFields(t *testing.T) {
 	fields := option.Fields(&params{Gamma: 4})
 	if len(fields) != 7 || len(option.Names(&params{})) != 7 || option.Names(nil) != nil {
