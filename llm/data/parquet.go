@@ -27,6 +27,10 @@ func readParquet(name string, r io.ReaderAt, size int64, yield func(Record, erro
 			yield(Record{}, fmt.Errorf("%s: row %d: damaged Parquet file: %v", name, row, p))
 		}
 	}()
+	if err := checkFooter(r, size); err != nil {
+		yield(Record{}, fmt.Errorf("%s: %w", name, err))
+		return
+	}
 	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
 	if err != nil {
 		yield(Record{}, fmt.Errorf("%s: %w", name, err))
