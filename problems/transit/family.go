@@ -3,7 +3,6 @@ package transit
 import (
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
@@ -65,6 +64,7 @@ func (f Family) Open(r problems.Request) (*problems.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.ceiling = newCeiling(n, limits)
 	var p *bilevel.Problem
 	if faithful := r.Mode == bilevel.Faithful && (r.Method == "" || r.Method == "blocc"); faithful {
 		p, err = d.published(o, limits)
@@ -167,15 +167,4 @@ func (d *design) everything() []float64 {
 	p := response.NewPricing(d.m)
 	p.Evaluate(make([]float64, d.m.Links))
 	return p.Loads
-}
-
-// bound returns the profit bound, computed once.
-func (d *design) bound() float64 {
-	d.bounded.Do(func() { d.profitBound = d.m.PairBound() })
-	return d.profitBound
-}
-
-type boundOnce struct {
-	bounded     sync.Once
-	profitBound float64
 }

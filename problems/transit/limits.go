@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/problems/transit/bound"
 	"github.com/bilevel-go/bilevel/problems/transit/network"
 	"github.com/bilevel-go/bilevel/problems/transit/prices"
 	"github.com/bilevel-go/bilevel/set"
@@ -171,6 +172,9 @@ func (l *limits) project(dst, x []float64) {
 	}
 	spend(hi)
 }
+
+// bound are the limits as the bound takes them.
+func (l *limits) bound() bound.Options { return bound.Options(l.options()) }
 
 // options are the limits as the search over prices takes them.
 func (l *limits) options() prices.Options {

@@ -16,7 +16,7 @@ import (
 //	links_built        links with capacity
 //	response_gap       relative gap between the response's primal and dual value
 func (d *design) metrics(x, _, penalised []float64) map[string]float64 {
-	m := map[string]float64{"profit_bound": d.bound(), "construction_cost": d.cost(x), "links_built": float64(d.built(x))}
+	m := map[string]float64{"profit_bound": d.ceiling.value(), "construction_cost": d.cost(x), "links_built": float64(d.built(x))}
 	s := response.NewSolver(d.m)
 	capacity := make([]float64, len(x))
 	for e, v := range x {

@@ -19,7 +19,7 @@ type design struct {
 	from    []int // per link
 	to      []int
 
-	boundOnce
+	ceiling *ceiling
 }
 
 func newDesign(n *network.Network) (*design, error) {

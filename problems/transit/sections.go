@@ -55,7 +55,7 @@ func (o *outcome) balance() problems.Table {
 		{"margins (revenue)", figure(o.revenue)},
 		{"construction cost", figure(o.cost)},
 		{"profit", figure(o.revenue - o.cost)},
-		{"no design has a larger profit than", figure(d.bound())},
+		{"no design has a larger profit than", figure(d.ceiling.value())},
 		{"ridership", fmt.Sprintf("%s of %s (%.3g %%)", figure(o.trips), trips(d.m.Total, n.Trips), 100*o.trips/d.m.Total)},
 		{"links built", fmt.Sprintf("%d of %d", d.built(o.x), d.m.Links)},
 		{"pairs that travel", fmt.Sprintf("%d of %d", served, d.m.Pairs)},

@@ -26,6 +26,5 @@
 // with [ErrNumerical] and the gap it reached.
 //
 // [Pricing] evaluates designs given by prices, [NewAudit] measures any answer
-// again, [NewSecond] solves the lower level by another method, and
-// [Model.PairBound] bounds the profit of every design.
+// again, and [NewSecond] solves the lower level by another method.
 package response

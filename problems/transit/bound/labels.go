@@ -1,8 +1,10 @@
-package response
+package bound
 
 import (
 	"math"
 	"slices"
+
+	"github.com/bilevel-go/bilevel/internal/parallel"
 )
 
 // label is a path to a station: its travel time and construction cost, or lower
@@ -15,36 +17,33 @@ type label struct {
 // below both, which keeps every bound valid.
 const maxLabels = 48
 
-// maxVisits is how often the list of a station may be passed on to its neighbours.
-const maxVisits = 1000
+// maxPasses is how often the list of a station may be passed on to its neighbours.
+const maxPasses = 1000
 
 // labels lists, per station, the efficient paths from a station in time and cost
 // over the candidate links: no other path is better in both. The lists are sorted
 // by time.
-func (m *Model) labels(from int) [][]label {
-	at := make([][]label, m.Stations)
+func (in *instance) labels(from int) [][]label {
+	at := make([][]label, in.n)
 	at[from] = []label{{0, 0}}
-	queue, queued, visits := []int32{int32(from)}, make([]bool, m.Stations), make([]int, m.Stations)
-	time, cost := make([]float64, m.Stations), make([]float64, m.Stations)
-	m.relax(time, m.Time, from)
-	m.relax(cost, m.Cost, from)
+	queue, queued, visits := []int32{int32(from)}, make([]bool, in.n), make([]int, in.n)
 	for len(queue) > 0 {
 		i := queue[0]
 		queue, queued[i] = queue[1:], false
-		if m.terminal[i] && int(i) != from {
+		if in.terminal[i] && int(i) != from {
 			continue
 		}
-		for _, e := range m.out[m.start[i]:m.start[i+1]] {
-			j := m.to[e]
+		for _, e := range in.out[i] {
+			j := in.to[e]
 			if int(j) == from {
 				continue
 			}
 			changed := false
 			for _, l := range at[i] {
-				changed = insert(&at[j], label{l.time + m.Time[e], l.cost + m.Cost[e]}) || changed
+				changed = insert(&at[j], label{l.time + in.time[e], l.cost + in.cost[e]}) || changed
 			}
-			if visits[j] > maxVisits { // one label below all ends the merging
-				low := label{time[j], cost[j]}
+			if visits[j] > maxPasses { // one label below all ends the merging
+				low := label{in.fast[from*in.n+int(j)], in.cheap[from*in.n+int(j)]}
 				changed = len(at[j]) != 1 || at[j][0] != low
 				at[j] = append(at[j][:0], low)
 			}
@@ -91,23 +90,28 @@ func insert(list *[]label, l label) bool {
 	return true
 }
 
-// PairBound is an upper bound on the profit of every design,
+// wayBounds sets dst, by pair, to
 //
-//	sum_k w_k max over paths r of k of (m_k - C_r)^+ sigma(u_k - D_r):
+//	w max over paths P of (m - c_P)^+ sigma(u - D_P),
 //
-// each pair pays at least the capacity of a path that it takes, and takes it no
-// more often than at no price. D_r and C_r are the path's time and cost.
-func (m *Model) PairBound() float64 {
-	sum := 0.0
-	for _, o := range m.Origins {
-		at := m.labels(o.Station)
-		for _, k := range o.Pairs {
-			best := 0.0
-			for _, l := range at[m.pairTo[k]] {
-				best = math.Max(best, (m.Margin[k]-l.cost)*sigmoid(m.Utility[k]-l.time))
+// what a pair earns at its best path without the others.
+func (in *instance) wayBounds(dst []float64, workers int) {
+	_ = parallel.Do(workers, in.n, func(from int) error { // the jobs return no error
+		var at [][]label
+		for to := range in.n {
+			k := in.at[from*in.n+to]
+			if k < 0 {
+				continue
 			}
-			sum += m.Trips[k] * best
+			if at == nil {
+				at = in.labels(from)
+			}
+			p, best := &in.pairs[k], 0.0
+			for _, l := range at[to] {
+				best = math.Max(best, (p.m-l.cost)/(1+exp(l.time-p.u)))
+			}
+			dst[k] = p.w * best
 		}
-	}
-	return sum
+		return nil
+	})
 }

@@ -1,0 +1,224 @@
+package bound
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	momentum = 0.8  // of the averaged subgradient
+	level    = 0.02 // the step aims that far below the best bound
+	patience = 15   // iterations without progress that shorten the step
+	shorten  = 0.7
+	shortest = 1e-4 // step that ends the descent
+	every    = 5    // iterations between two separations
+)
+
+// Improve descends until work partial ways have been looked at or stop, which may
+// be nil, reports true, and proves the best bound found. done reports that more work
+// would bring next to nothing. Results do not depend on workers (0: one per core).
+func (r *Relaxation) Improve(work, workers int, stop func() bool) (done bool) {
+	if r.done {
+		return true
+	}
+	for !r.done && work > 0 && (stop == nil || !stop()) {
+		total, _, visits := r.evaluate(coarse, workers)
+		work -= visits + len(r.pull)/4 + len(r.triangles)/4
+		r.keep(total)
+		g2 := r.subgradient()
+		if !(g2 > 0) {
+			r.done = true
+			break
+		}
+		r.move(r.step * (total - r.best*(1-level)) / g2)
+		if r.iteration%every == 0 {
+			r.separate(r.mean)
+		}
+		r.iteration++
+		r.done = r.step < shortest
+	}
+	r.prove(workers)
+	return r.done
+}
+
+// keep remembers the multipliers if they are the best so far.
+func (r *Relaxation) keep(total float64) {
+	if total < r.best*(1-1e-4) {
+		r.idle = 0
+	} else {
+		r.idle++
+	}
+	if r.idle > patience {
+		r.step *= shorten
+		r.idle = 0
+	}
+	if !(total < r.best) {
+		return
+	}
+	r.best = total
+	for _, a := range r.rows {
+		for _, t := range a.touched {
+			a.bestOpen[t.entry], a.bestShare[t.entry] = a.open[t.entry], a.share[t.entry]
+		}
+	}
+	for i := range r.triangles {
+		r.triangles[i].best = r.triangles[i].beta
+	}
+	r.limits.keep()
+}
+
+// prove evaluates the best multipliers on the fine grid and goes on from there.
+func (r *Relaxation) prove(workers int) {
+	if math.IsInf(r.best, 1) {
+		return
+	}
+	for _, a := range r.rows {
+		for _, t := range a.touched {
+			a.open[t.entry], a.share[t.entry] = a.bestOpen[t.entry], a.bestShare[t.entry]
+		}
+	}
+	for i := range r.triangles {
+		r.triangles[i].beta = r.triangles[i].best
+	}
+	if r.limits.restore() {
+		r.limits.apply(r.in)
+		r.reprice()
+	}
+	for st, list := range r.holders {
+		r.borne[st] = r.sum(list)
+	}
+	total, terms, _ := r.evaluate(fine, workers)
+	if v := r.outward(total, terms); v < r.value {
+		r.value = v
+	}
+}
+
+func (r *Relaxation) sum(list []holder) float64 {
+	sum := 0.0
+	for _, h := range list {
+		sum += r.rows[h.row].share[h.entry]
+	}
+	return sum
+}
+
+// subgradient updates the averaged subgradient and returns its squared length,
+// without the entries that the signs of the multipliers hold back.
+func (r *Relaxation) subgradient() (g2 float64) {
+	const fresh = 1 - momentum
+	in := r.in
+	r.limits.begin()
+	for i, a := range r.rows {
+		for _, t := range a.touched {
+			a.meanOpen[t.entry] = momentum*a.meanOpen[t.entry] + fresh*r.y[t.st]
+			g := momentum * a.meanShare[t.entry]
+			if r.loss[t.st] > 0 && int(in.at[t.st]) != a.pair {
+				g += fresh * r.paid[t.st]
+			}
+			a.meanShare[t.entry] = g
+		}
+		if a.value > 0 {
+			r.travelled(i, a)
+		}
+		for _, t := range a.touched {
+			if g := a.meanOpen[t.entry]; g < 0 || a.open[t.entry] > 0 {
+				g2 += g * g
+			}
+			if g := a.meanShare[t.entry]; g < 0 || a.share[t.entry] > 0 {
+				g2 += g * g
+			}
+		}
+	}
+	for i := range r.triangles {
+		t := &r.triangles[i]
+		t.mean = momentum*t.mean - fresh*t.violated(r.y)
+		if t.mean < 0 || t.beta > 0 {
+			g2 += t.mean * t.mean
+		}
+	}
+	for st, y := range r.y {
+		r.mean[st] = momentum*r.mean[st] + fresh*y
+	}
+	return g2 + r.limits.end(r)
+}
+
+// travelled takes the charges on the best way of row i into the subgradient.
+func (r *Relaxation) travelled(i int, a *row) {
+	const fresh = 1 - momentum
+	in := r.in
+	p := in.pairs[a.pair]
+	d, c := 0.0, 0.0
+	for to, e := range a.path {
+		d, c = d+in.time[e], c+in.cost[e]
+		dd, cc := d, c
+		for from := 0; from <= to; from++ {
+			v := in.from[a.path[from]]
+			st := v*int32(in.n) + in.to[e]
+			if at := a.entry(v, in.to[e]); at >= 0 {
+				if !a.known[at] {
+					a.known[at] = true
+					a.touched = append(a.touched, touch{int32(at), st})
+					if k := in.at[st]; k >= 0 && int(k) != a.pair {
+						r.holders[st] = append(r.holders[st], holder{int32(i), int32(at)})
+					}
+				}
+				a.meanOpen[at] -= fresh * openness(a.at, dd-in.fast[st])
+				if r.loss[st] > 0 && st != p.st {
+					q := &in.pairs[in.at[st]]
+					load := q.w * a.at / (a.at + exp(dd-q.u))
+					a.meanShare[at] -= fresh * load * math.Max(0, cc-q.m)
+					r.limits.load(a.path[from:to+1], load*a.share[at])
+				}
+			}
+			dd, cc = dd-in.time[a.path[from]], cc-in.cost[a.path[from]]
+		}
+	}
+	r.limits.load(a.path, p.w*a.at/(a.at+exp(d-p.u)))
+}
+
+// move goes a step against the averaged subgradient, within the signs of the
+// multipliers and with at most the whole loss of a pair borne.
+func (r *Relaxation) move(t float64) {
+	for _, a := range r.rows {
+		for _, e := range a.touched {
+			a.open[e.entry] = math.Max(0, a.open[e.entry]-t*a.meanOpen[e.entry])
+			a.share[e.entry] = math.Max(0, a.share[e.entry]-t*a.meanShare[e.entry])
+		}
+	}
+	for st, list := range r.holders {
+		if r.borne[st] = r.sum(list); r.borne[st] > 1 {
+			r.project(list)
+			r.borne[st] = r.sum(list)
+		}
+	}
+	for i := range r.triangles {
+		b := &r.triangles[i]
+		b.beta = math.Max(0, b.beta-t*b.mean)
+	}
+	if r.limits.move(t) {
+		r.limits.apply(r.in)
+		r.reprice()
+	}
+}
+
+// project brings shares whose sum is above 1 to the nearest ones with sum 1.
+func (r *Relaxation) project(list []holder) {
+	v := r.scratch[:0]
+	for _, h := range list {
+		if s := r.rows[h.row].share[h.entry]; s > 0 {
+			v = append(v, s)
+		}
+	}
+	slices.Sort(v)
+	sum, off := 0.0, 0.0
+	for i := len(v) - 1; i >= 0; i-- {
+		sum += v[i]
+		if t := (sum - 1) / float64(len(v)-i); v[i] > t {
+			off = t
+		}
+	}
+	for _, h := range list {
+		s := &r.rows[h.row].share[h.entry]
+		*s = math.Max(0, *s-off)
+	}
+	r.scratch = v
+}

@@ -1,0 +1,71 @@
+// Package bound bounds the profit of every transit design from above.
+//
+// # The problem
+//
+// A design is a set of link prices lambda >= 0 (+Inf: closed): every one is
+// implemented by building exactly the flow it induces, and capacity beyond the flow
+// only costs. With p_st the length of the shortest path between stations s and t
+// under time + lambda, and among equally long paths the one of least cost,
+//
+//	profit = sum over pairs k of  w_k (m_k - c_k) sigma(u_k - p_k).
+//
+// The bound that leaves pairs to themselves takes for each its best path at price
+// 0. It is far too high because link prices are common: what opens a way for one
+// pair opens all its parts to others, of which some lose money, and two ways that
+// meet open a third.
+//
+// # The relaxation
+//
+// Openness is x_st = exp(D_st - p_st) in [0, 1], D_st the least travel time. Three
+// facts hold in every design.
+//
+//  1. A pair k that travels on a path P at the cumulated price -ln z travels, with
+//     every two stations s, t on P, on a shortest path of s and t, so that
+//     x_st >= z exp(D_st - D_P[st]), with D_P[st] the time of that part of P; the
+//     pair s, t travels there too, and its cost is that of this part.
+//  2. x_st >= exp(D_st - D_sv - D_vt) x_sv x_vt, unless v may not be passed.
+//  3. A pair with m < c for the cheapest path (cost C_st) loses at least
+//     w (C_st - m) sigma(u - D_st + ln x_st).
+//
+// Openness is measured by Y = h(x) = 2x/(1+x), which is nearly proportional to
+// shares, so that half a way earns and costs about half. Fact 2 becomes linear
+// inequalities in Y (triangles.go). With multipliers
+//
+//	a_kst >= 0      for fact 1: pair k pays a_kst Y of what its way opens,
+//	alpha_kst >= 0  the part of the loss of pair s, t on P that pair k bears, sum over k <= 1,
+//	beta >= 0       for each inequality  Y_st >= f Y_sv + g Y_vt - e,
+//
+// the profit of every design is at most
+//
+//	sum over k of  max over ways (P, z) or 0 of  w (m - c_P) sigma(u - D_P + ln z)
+//	                  - sum over s, t on P of [ a_kst h(z exp(D_st - D_P[st])) + alpha_kst w_st (c_P[st] - m_st)^+ sigma(u_st - D_P[st] + ln z) ]
+//	+ sum over s, t of  max over 0 <= Y <= 1 of  (sum_k a_kst + sum_st beta - sum_sv f beta - sum_vt g beta) Y
+//	                  - (1 - sum_k alpha_kst) loss_st(Y)
+//	+ sum of beta e,
+//
+// where prices inside P are at most the cumulated one, which makes charges smaller
+// than they are. Proof: put a design's own ways and openness into the expression; every
+// multiplied difference is >= 0, and the rest is its profit.
+//
+// # The computation
+//
+// The expression is convex in the multipliers. It is minimised by a subgradient
+// method with Polyak's step for a target just below the best value and averaged
+// subgradients (Camerini, Fratta and Maffioli 1975); inequalities that averages of Y violate
+// are added, idle ones dropped. Any multipliers give a valid bound, so that the
+// descent may end at any time. Ways are found by depth-first branch and bound,
+// exactly or, beyond a number of partial ways, bounded from above (finder.go). The
+// maxima over z replace charges by chords on a grid, from below, and have closed forms on
+// its intervals (curve.go). Limits of the planner are moved into costs by
+// multipliers of their own (limits.go).
+//
+// Rounding: all figures are sums of products of numbers computed to a few units in
+// the last place; 2e-10 of the sum of the sizes of all terms is added.
+//
+// Assumptions: those of the transit model. Failure modes: the inequalities are
+// those of two ways at a time and leave a gap where the best designs mix open and
+// half-open ways; utilities far from travel times (|u - D| above about 5) make Y a
+// poor measure of shares; networks of many stations keep the bound of pairs by
+// themselves for the pairs whose ways could lie almost anywhere, and for all pairs above
+// 150 stations.
+package bound

@@ -1,0 +1,153 @@
+package bound
+
+import "math"
+
+// maxVisits is how many partial ways one search may look at; beyond, the bounds of
+// partial ways stand for the ways that continue them.
+const maxVisits = 20_000
+
+// finder searches the ways of a pair by depth-first branch and bound. A way is a
+// simple path P and a cumulated price -ln z on it, and earns at most
+//
+//	max over z of  w (m - c_P) sigma(u - D_P + ln z) - charges(z)  or 0,
+//
+// where every price inside P is at most the cumulated one.
+type finder struct {
+	in    *instance
+	loss  []float64
+	grid  []float64
+	row   *row
+	p     pair
+	to    int32
+	on    []bool
+	nodes []int32
+	links []int32
+	d, c  []float64
+	// charge has one row of the grid's length per station on the way.
+	charge []float64
+	best   float64
+	over   float64 // of ways not looked at
+	at     float64
+	path   []int32
+	visits int
+}
+
+func newFinder(in *instance, loss []float64) *finder {
+	return &finder{in: in, loss: loss, on: make([]bool, in.n), nodes: make([]int32, 0, in.n), links: make([]int32, 0, in.n),
+		d: make([]float64, 0, in.n), c: make([]float64, 0, in.n), path: make([]int32, 0, in.n)}
+}
+
+// find sets the row's value, at, path and visits.
+func (f *finder) find(r *row, grid []float64) {
+	in := f.in
+	f.row, f.grid, f.p = r, grid, in.pairs[r.pair]
+	if need := (in.n + 1) * len(grid); len(f.charge) < need {
+		f.charge = make([]float64, need)
+	}
+	f.to = f.p.st % int32(in.n)
+	f.best, f.over, f.at, f.path, f.visits = 0, 0, 0, f.path[:0], 0
+	if !(in.cheap[f.p.st] < f.p.m) {
+		r.value, r.at, r.path, r.visits = 0, 0, r.path[:0], 1
+		return
+	}
+	f.begin()
+	if len(r.path) > 0 { // the last answer bounds this one from below
+		for i, e := range r.path {
+			f.extend(i, e)
+		}
+		f.arrive(len(r.path))
+		for _, v := range f.nodes {
+			f.on[v] = false
+		}
+		f.begin()
+	}
+	f.walk(0, f.p.st/int32(in.n))
+	f.on[f.p.st/int32(in.n)] = false
+	r.value, r.at, r.visits = math.Max(f.best, f.over), f.at, f.visits
+	r.path = append(r.path[:0], f.path...)
+}
+
+func (f *finder) begin() {
+	from := f.p.st / int32(f.in.n)
+	f.on[from] = true
+	f.nodes, f.links = append(f.nodes[:0], from), f.links[:0]
+	f.d, f.c = append(f.d[:0], 0), append(f.c[:0], 0)
+	clear(f.charge[:len(f.grid)])
+}
+
+// walk looks at all continuations of a partial way of k links that ends at v.
+func (f *finder) walk(k int, v int32) {
+	f.visits++
+	if v == f.to {
+		f.arrive(k)
+		return
+	}
+	in := f.in
+	if in.terminal[v] && k > 0 {
+		return
+	}
+	for _, e := range in.out[v] {
+		q := in.to[e]
+		if f.on[q] {
+			continue
+		}
+		rest := int(q)*in.n + int(f.to)
+		gain := f.p.w * (f.p.m - (f.c[k] + in.cost[e] + in.cheap[rest]))
+		if !(gain > 0) {
+			continue
+		}
+		f.extend(k, e)
+		up, _ := peak(gain, exp(f.d[k+1]+in.fast[rest]-f.p.u), f.grid, f.charge[(k+1)*len(f.grid):(k+2)*len(f.grid)])
+		switch {
+		case up <= f.best || up <= f.over:
+		case f.visits >= maxVisits:
+			f.over = up
+		default:
+			f.walk(k+1, q)
+		}
+		f.on[q] = false
+		f.nodes, f.links, f.d, f.c = f.nodes[:k+1], f.links[:k], f.d[:k+1], f.c[:k+1]
+	}
+}
+
+// arrive compares the way, complete after k links, with the best one.
+func (f *finder) arrive(k int) {
+	v, z := peak(f.p.w*(f.p.m-f.c[k]), exp(f.d[k]-f.p.u), f.grid, f.charge[k*len(f.grid):(k+1)*len(f.grid)])
+	if v > f.best {
+		f.best, f.at = v, z
+		f.path = append(f.path[:0], f.links...)
+	}
+}
+
+// extend adds link e after k links, with what its end is charged for.
+func (f *finder) extend(k int, e int32) {
+	in, r, j := f.in, f.row, len(f.grid)
+	q := in.to[e]
+	d, c := f.d[k]+in.time[e], f.c[k]+in.cost[e]
+	charge := f.charge[(k+1)*j : (k+2)*j]
+	copy(charge, f.charge[k*j:])
+	for i, v := range f.nodes {
+		at := r.entry(v, q)
+		if at < 0 {
+			continue
+		}
+		st := int(v)*in.n + int(q)
+		if a := r.open[at]; a > 0 {
+			a *= 1 + scale
+			k := scale * exp(d-f.d[i]-in.fast[st])
+			for l, z := range f.grid {
+				charge[l] += a * z / (z + k)
+			}
+		}
+		if s := r.share[at]; s > 0 {
+			p := &in.pairs[in.at[st]]
+			a := s * p.w * math.Max(0, c-f.c[i]-p.m)
+			k := exp(d - f.d[i] - p.u)
+			for l, z := range f.grid {
+				charge[l] += a * z / (z + k)
+			}
+		}
+	}
+	f.on[q] = true
+	f.nodes, f.links, f.d, f.c = append(f.nodes, q), append(f.links, e), append(f.d, d), append(f.c, c)
+}

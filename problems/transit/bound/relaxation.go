@@ -1,0 +1,211 @@
+package bound
+
+import (
+	"math"
+	"slices"
+
+	"github.com/bilevel-go/bilevel/internal/parallel"
+	"github.com/bilevel-go/bilevel/problems/transit/network"
+)
+
+// Options limit the designs, as those of the search over prices do.
+type Options struct {
+	// Budget bounds the total construction cost; 0 is no bound.
+	Budget float64
+	// Forbidden links are not built; nil forbids none.
+	Forbidden []bool
+	// Least bounds the capacity of each link from below; nil bounds none.
+	Least []float64
+	// Mirror is, per link, the opposite one, which gets the same capacity; nil
+	// leaves directions apart.
+	Mirror []int32
+}
+
+// Relaxation bounds the profit of every design from above.
+type Relaxation struct {
+	in     *instance
+	limits *limits
+	rows   []*row
+	rest   float64 // what pairs without a row earn at most
+	money  float64 // margins of all pairs that could pay for themselves
+	// By two stations: loss is what a losing pair costs when its way is wide
+	// open, wide the K of its share.
+	loss, wide []float64
+	borne      []float64 // sum of shares
+	pull       []float64 // what Y is worth to the rows and triangles
+	y, mean    []float64 // Y, and its average over iterations
+	paid       []float64 // derivative of the bound in borne
+	holders    map[int32][]holder
+	triangles  []triangle
+	finders    []*finder
+	value      float64 // proven
+	iteration  int
+	best       float64 // over iterations, on the coarse grid
+	step       float64
+	idle       int
+	done       bool
+	scratch    []float64
+}
+
+// holder is a row that bears part of a loss.
+type holder struct{ row, entry int32 }
+
+// New prepares the relaxation and bounds each pair by itself. nw must be valid.
+func New(nw *network.Network, o Options, workers int) *Relaxation {
+	in := newInstance(nw, o.Forbidden)
+	nn := in.n * in.n
+	r := &Relaxation{in: in, limits: newLimits(nw, o), holders: make(map[int32][]holder), step: 1, best: math.Inf(1)}
+	for _, a := range []*[]float64{&r.loss, &r.wide, &r.borne, &r.pull, &r.y, &r.mean, &r.paid} {
+		*a = make([]float64, nn)
+	}
+	ways := make([]float64, len(in.pairs))
+	in.wayBounds(ways, workers)
+	for _, v := range ways {
+		r.value += v
+	}
+	for k, p := range in.pairs {
+		if ways[k] > 0 {
+			r.money += p.w * p.m
+		}
+	}
+	r.value = r.outward(r.value, r.value)
+	r.addRows(ways)
+	r.reprice()
+	for range chunks {
+		r.finders = append(r.finders, newFinder(in, r.loss))
+	}
+	return r
+}
+
+// maxEntries bounds the memory of the rows, and maxStations that of the triangles.
+const (
+	maxEntries  = 2_000_000
+	maxStations = 150
+)
+
+// addRows gives rows to the pairs that can pay for themselves, those with the
+// fewest stations on their ways first, as far as memory goes.
+func (r *Relaxation) addRows(ways []float64) {
+	in := r.in
+	if in.n > maxStations {
+		for _, v := range ways {
+			r.rest += v
+		}
+		r.done = true
+		return
+	}
+	var all []*row
+	for k, p := range in.pairs {
+		if ways[k] == 0 && r.limits == nil || math.IsInf(in.fast[p.st], 1) {
+			continue
+		}
+		local, size := make([]int16, in.n), 0
+		from, to := int(p.st)/in.n, int(p.st)%in.n
+		for v := range local {
+			local[v] = -1
+			c := in.cheap[from*in.n+v] + in.cheap[v*in.n+to]
+			if r.limits == nil && c < p.m || r.limits != nil && !math.IsInf(c, 1) {
+				local[v] = int16(size)
+				size++
+			}
+		}
+		all = append(all, &row{pair: k, local: local, size: size})
+	}
+	slices.SortStableFunc(all, func(a, b *row) int { return a.size - b.size })
+	entries := 0
+	for _, a := range all {
+		if entries += a.size * a.size; entries > maxEntries {
+			r.rest += ways[a.pair]
+			r.limits.fix()
+			continue
+		}
+		r.rows = append(r.rows, newRow(a.pair, a.local, a.size, ways[a.pair]))
+	}
+}
+
+// reprice computes what depends on construction costs.
+func (r *Relaxation) reprice() {
+	in := r.in
+	for _, p := range in.pairs {
+		st := p.st
+		r.loss[st], r.wide[st] = 0, exp(in.fast[st]-p.u)
+		if c := in.cheap[st]; c > p.m && !math.IsInf(c, 1) {
+			r.loss[st] = p.w * (c - p.m) / (1 + r.wide[st])
+		}
+	}
+}
+
+// Value is the bound proven so far.
+func (r *Relaxation) Value() float64 { return r.value }
+
+// outward adds to a bound what rounding can have taken from it: terms is the sum
+// of the sizes of all terms.
+func (r *Relaxation) outward(v, terms float64) float64 {
+	return v + 2e-10*(math.Abs(terms)+0.01*r.money)
+}
+
+// chunks is the number of jobs that share the rows.
+const chunks = 16
+
+// solveRows finds the best way of each row, on a grid.
+func (r *Relaxation) solveRows(grid []float64, workers int) (visits int) {
+	_ = parallel.Do(workers, chunks, func(i int) error { // the jobs return no error
+		for k := i; k < len(r.rows); k += chunks {
+			r.finders[i].find(r.rows[k], grid)
+		}
+		return nil
+	})
+	for _, a := range r.rows {
+		visits += a.visits
+	}
+	return visits
+}
+
+// evaluate is the bound at the present multipliers. It sets pull, y and paid.
+func (r *Relaxation) evaluate(grid []float64, workers int) (total, terms float64, visits int) {
+	visits = r.solveRows(grid, workers)
+	total = r.rest + r.limits.constant()
+	terms = math.Abs(r.rest) + r.limits.size()
+	clear(r.pull)
+	for _, a := range r.rows {
+		v := a.value
+		if r.limits == nil {
+			v = math.Min(v, a.ways)
+		}
+		total += v
+		terms += v
+		for _, t := range a.touched {
+			r.pull[t.st] += a.open[t.entry]
+		}
+	}
+	for i := range r.triangles {
+		t := &r.triangles[i]
+		if b := t.beta; b > 0 {
+			total += b * t.less
+			terms += b * (t.less + 1)
+			r.pull[t.st] += b
+			r.pull[t.sv] -= b * t.first
+			r.pull[t.vt] -= b * t.second
+		}
+	}
+	for st, a := range r.pull {
+		r.y[st], r.paid[st] = 0, 0
+		if a == 0 && r.loss[st] == 0 {
+			continue
+		}
+		v, y := forced(a, math.Max(0, 1-r.borne[st])*r.loss[st], r.wide[st])
+		total += v
+		terms += math.Abs(a)
+		r.y[st] = y
+		if y > 0 && r.loss[st] > 0 {
+			r.paid[st] = r.loss[st] * share(y, r.wide[st])
+		}
+	}
+	return total, terms, visits
+}
+
+// share is h_K at the openness of measure y.
+func share(y, k float64) float64 {
+	x := scale * y / (1 + scale - y)
+	return (1 + k) * x / (x + k)
+}
