@@ -41,22 +41,27 @@ func gridOf(n int) []float64 {
 //
 //	max over 0 <= z <= 1 of  gain z/(z+k) - charge(z)
 //
-// and where it is attained, for a charge that is concave, increasing, 0 at 0 and known on
+// and where it is attained, or floor >= 0 if that is larger, for a charge that is concave, increasing, 0 at 0 and known on
 // the grid, and is replaced by chords from below. The first term is concave: on
 // each interval the maximum has a closed form.
-func peak(gain, k float64, grid, charge []float64) (best, at float64) {
+func peak(gain, k float64, grid, charge []float64, floor float64) (best, at float64) {
+	best = floor
+	charge = charge[:len(grid)]
 	lo, paid := 0.0, 0.0
 	for j, hi := range grid {
-		slope := (charge[j] - paid) / (hi - lo)
-		z, base := hi, k
-		switch {
-		case k > 1e6: // z/(z+k) <= z/(lo+k), linear within rounding
-			base = lo + k - hi
-		case slope > 0:
-			z = math.Max(lo, math.Min(hi, math.Sqrt(gain*k/slope)-k))
-		}
-		if v := gain*z/(z+base) - paid - slope*(z-lo); v > best {
-			best, at = v, z
+		if k > 1e6 { // z/(z+k) <= z/(lo+k), linear within rounding
+			if v := gain*hi/(lo+k) - charge[j]; v > best {
+				best, at = v, hi
+			}
+		} else if top := gain * hi / (hi + k); top-paid > best { // or nothing here beats the best
+			z, v := hi, top-charge[j]
+			if slope := (charge[j] - paid) / (hi - lo); slope*(hi+k)*(hi+k) > gain*k {
+				z = max(lo, math.Sqrt(gain*k/slope)-k)
+				v = gain*z/(z+k) - paid - slope*(z-lo)
+			}
+			if v > best {
+				best, at = v, z
+			}
 		}
 		lo, paid = hi, charge[j]
 	}
@@ -85,6 +90,6 @@ func forced(a, loss, k float64) (best, y float64) {
 	}
 	// h_K = b Y / (c - d Y) is convex in Y: the maximum is where its slope is a/loss.
 	b, c := (1+k)*scale, k*(1+scale)
-	y = math.Max(0, math.Min(1, (c-math.Sqrt(loss*c*b/a))/d))
-	return math.Max(0, a*y-loss*b*y/(c-d*y)), y
+	y = max(0, min(1, (c-math.Sqrt(loss*c*b/a))/d))
+	return max(0, a*y-loss*b*y/(c-d*y)), y
 }

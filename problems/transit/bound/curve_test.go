@@ -25,7 +25,7 @@ func TestPeak(t *testing.T) {
 		for i, z := range coarse {
 			values[i] = charge(z)
 		}
-		got, _ := peak(gain, k, coarse, values)
+		got, _ := peak(gain, k, coarse, values, 0)
 		best := 0.0
 		for i := range 3001 {
 			z := float64(i) / 3000

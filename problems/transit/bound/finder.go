@@ -1,7 +1,5 @@
 package bound
 
-import "math"
-
 // maxVisits is how many partial ways one search may look at; beyond, the bounds of
 // partial ways stand for the ways that continue them.
 const maxVisits = 20_000
@@ -23,6 +21,7 @@ type finder struct {
 	nodes []int32
 	links []int32
 	d, c  []float64
+	e     []float64 // exp(d), where the instance is moderate
 	// charge has one row of the grid's length per station on the way.
 	charge []float64
 	best   float64
@@ -34,7 +33,7 @@ type finder struct {
 
 func newFinder(in *instance, loss []float64) *finder {
 	return &finder{in: in, loss: loss, on: make([]bool, in.n), nodes: make([]int32, 0, in.n), links: make([]int32, 0, in.n),
-		d: make([]float64, 0, in.n), c: make([]float64, 0, in.n), path: make([]int32, 0, in.n)}
+		d: make([]float64, 0, in.n), c: make([]float64, 0, in.n), e: make([]float64, 0, in.n), path: make([]int32, 0, in.n)}
 }
 
 // find sets the row's value, at, path and visits.
@@ -63,7 +62,7 @@ func (f *finder) find(r *row, grid []float64) {
 	}
 	f.walk(0, f.p.st/int32(in.n))
 	f.on[f.p.st/int32(in.n)] = false
-	r.value, r.at, r.visits = math.Max(f.best, f.over), f.at, f.visits
+	r.value, r.at, r.visits = max(f.best, f.over), f.at, f.visits
 	r.path = append(r.path[:0], f.path...)
 }
 
@@ -71,7 +70,7 @@ func (f *finder) begin() {
 	from := f.p.st / int32(f.in.n)
 	f.on[from] = true
 	f.nodes, f.links = append(f.nodes[:0], from), f.links[:0]
-	f.d, f.c = append(f.d[:0], 0), append(f.c[:0], 0)
+	f.d, f.c, f.e = append(f.d[:0], 0), append(f.c[:0], 0), append(f.e[:0], 1)
 	clear(f.charge[:len(f.grid)])
 }
 
@@ -97,22 +96,28 @@ func (f *finder) walk(k int, v int32) {
 			continue
 		}
 		f.extend(k, e)
-		up, _ := peak(gain, exp(f.d[k+1]+in.fast[rest]-f.p.u), f.grid, f.charge[(k+1)*len(f.grid):(k+2)*len(f.grid)])
+		var wide float64
+		if in.moderate {
+			wide = f.e[k+1] * in.drop[f.row.pair] / in.shrink[rest]
+		} else {
+			wide = exp(f.d[k+1] + in.fast[rest] - f.p.u)
+		}
+		up, _ := peak(gain, wide, f.grid, f.charge[(k+1)*len(f.grid):(k+2)*len(f.grid)], max(f.best, f.over))
 		switch {
-		case up <= f.best || up <= f.over:
+		case up <= max(f.best, f.over):
 		case f.visits >= maxVisits:
 			f.over = up
 		default:
 			f.walk(k+1, q)
 		}
 		f.on[q] = false
-		f.nodes, f.links, f.d, f.c = f.nodes[:k+1], f.links[:k], f.d[:k+1], f.c[:k+1]
+		f.nodes, f.links, f.d, f.c, f.e = f.nodes[:k+1], f.links[:k], f.d[:k+1], f.c[:k+1], f.e[:k+1]
 	}
 }
 
 // arrive compares the way, complete after k links, with the best one.
 func (f *finder) arrive(k int) {
-	v, z := peak(f.p.w*(f.p.m-f.c[k]), exp(f.d[k]-f.p.u), f.grid, f.charge[k*len(f.grid):(k+1)*len(f.grid)])
+	v, z := peak(f.p.w*(f.p.m-f.c[k]), exp(f.d[k]-f.p.u), f.grid, f.charge[k*len(f.grid):(k+1)*len(f.grid)], f.best)
 	if v > f.best {
 		f.best, f.at = v, z
 		f.path = append(f.path[:0], f.links...)
@@ -123,31 +128,52 @@ func (f *finder) arrive(k int) {
 func (f *finder) extend(k int, e int32) {
 	in, r, j := f.in, f.row, len(f.grid)
 	q := in.to[e]
-	d, c := f.d[k]+in.time[e], f.c[k]+in.cost[e]
+	d, c, wide := f.d[k]+in.time[e], f.c[k]+in.cost[e], f.e[k]*in.grow[e]
 	charge := f.charge[(k+1)*j : (k+2)*j]
 	copy(charge, f.charge[k*j:])
-	for i, v := range f.nodes {
-		at := r.entry(v, q)
-		if at < 0 {
-			continue
-		}
-		st := int(v)*in.n + int(q)
-		if a := r.open[at]; a > 0 {
-			a *= 1 + scale
-			k := scale * exp(d-f.d[i]-in.fast[st])
-			for l, z := range f.grid {
-				charge[l] += a * z / (z + k)
+	if to := r.local[q]; to >= 0 {
+		for i, v := range f.nodes {
+			from := r.local[v]
+			if from < 0 {
+				continue
 			}
-		}
-		if s := r.share[at]; s > 0 {
-			p := &in.pairs[in.at[st]]
-			a := s * p.w * math.Max(0, c-f.c[i]-p.m)
-			k := exp(d - f.d[i] - p.u)
-			for l, z := range f.grid {
-				charge[l] += a * z / (z + k)
+			at := int(from)*r.size + int(to)
+			open, share := r.open[at], r.share[at]
+			if open == 0 && share == 0 {
+				continue
+			}
+			st := int(v)*in.n + int(q)
+			var part float64 // exp of the travel time from v
+			if in.moderate {
+				part = wide / f.e[i]
+			}
+			if open > 0 {
+				detour := part * in.shrink[st]
+				if !in.moderate {
+					detour = exp(d - f.d[i] - in.fast[st])
+				}
+				add(charge, f.grid, open*(1+scale), scale*detour)
+			}
+			if share > 0 {
+				p := &in.pairs[in.at[st]]
+				if lost := c - f.c[i] - p.m; lost > 0 {
+					wide := part * in.drop[in.at[st]]
+					if !in.moderate {
+						wide = exp(d - f.d[i] - p.u)
+					}
+					add(charge, f.grid, share*p.w*lost, wide)
+				}
 			}
 		}
 	}
 	f.on[q] = true
-	f.nodes, f.links, f.d, f.c = append(f.nodes, q), append(f.links, e), append(f.d, d), append(f.c, c)
+	f.nodes, f.links, f.d, f.c, f.e = append(f.nodes, q), append(f.links, e), append(f.d, d), append(f.c, c), append(f.e, wide)
+}
+
+// add adds a z/(z+k) on the grid.
+func add(charge, grid []float64, a, k float64) {
+	charge = charge[:len(grid)]
+	for l, z := range grid {
+		charge[l] += a * z / (z + k)
+	}
 }

@@ -20,6 +20,10 @@ type instance struct {
 	// fast and cheap are the least travel time and the least cost between two
 	// stations, by different paths as a rule; +Inf where none joins them.
 	fast, cheap []float64
+	// Exponentials of travel times of links, of -fast, and of -u by pair, where
+	// they and their products along ways stay far inside the range of numbers.
+	grow, shrink, drop []float64
+	moderate           bool
 }
 
 type pair struct {
@@ -51,6 +55,7 @@ func newInstance(nw *network.Network, forbidden []bool) *instance {
 	}
 	in.shortest(in.fast, in.time)
 	in.shortest(in.cheap, in.cost)
+	in.exponentials()
 	return in
 }
 
@@ -89,6 +94,22 @@ func (in *instance) shortest(dst, length []float64) {
 	}
 }
 
+func (in *instance) exponentials() {
+	most, span := 0.0, 0.0
+	for _, d := range in.time {
+		most = max(most, d)
+		in.grow = append(in.grow, math.Exp(d))
+	}
+	for _, p := range in.pairs {
+		span = max(span, math.Abs(p.u))
+		in.drop = append(in.drop, math.Exp(-p.u))
+	}
+	for _, d := range in.fast {
+		in.shrink = append(in.shrink, math.Exp(-d))
+	}
+	in.moderate = most*float64(in.n)+span < 200
+}
+
 // exp is the exponential function, kept so far inside the range of numbers that
 // products of results are finite.
-func exp(t float64) float64 { return math.Exp(math.Max(-300, math.Min(300, t))) }
+func exp(t float64) float64 { return math.Exp(max(-300, min(300, t))) }
