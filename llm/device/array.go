@@ -65,12 +65,20 @@ func (a *Array) Floats() []float32 {
 		return make([]float32, a.shape.Size())
 	case number:
 		return []float32{a.number}
-	case pending:
+	}
+	return read[float32](a)
+}
+
+// Ints is Floats of an int32 array.
+func (a *Array) Ints() []int32 { return read[int32](a) }
+
+func read[T float32 | int32](a *Array) []T {
+	if a.kind == pending {
 		a.Hold()
 		a.space.Run()
 		defer a.Release()
 	}
-	dst := make([]float32, a.shape.Size())
+	dst := make([]T, a.shape.Size())
 	guard("reading an array", func() error { return a.buffer.ToFlatData(dst) })
 	return dst
 }
