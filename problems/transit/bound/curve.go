@@ -7,19 +7,22 @@ import "math"
 //	h_K(x) = (1+K) x / (x + K),   h_K(0) = 0,  h_K(1) = 1,  falling in K,
 //
 // so that at cumulated price -ln z on a path of travel time D the pair's share is
-// z / (z + exp(D-u)). scale is the K of the measure Y = h_K of openness.
-const scale = 1.0
-
-// ratio is the slope of h_K at 0 over that of h_scale, which for K >= scale is the
-// inverse of the ratio of their slopes at 1. h_K is a convex function of
-// Y = h_scale there, so that
+// z / (z + exp(D-u)). Openness is measured by Y = h_1(x) and by x itself, which is
+// the limit of h_K for large K. In between, for K >= 1,
 //
-//	h_K >= ratio Y   and   h_K >= 1 - (1 - Y)/ratio.
-func ratio(k float64) float64 { return (1 + k) / k * scale / (1 + scale) }
+//	h_K >= h_1/K + (1 - 1/K) x,
+//
+// because h_K(x) - x = x(1-x)/(x+K) and (x+1)/(x+K) >= 1/K.
+const (
+	curved   = iota // Y
+	straight        // x
+	measures
+)
 
-// openness is Y at z exp(-detour).
-func openness(z, detour float64) float64 {
-	return (1 + scale) * z / (z + scale*exp(detour))
+// openness is Y and x at z exp(-detour).
+func openness(z, detour float64) [measures]float64 {
+	x := z * exp(-detour)
+	return [measures]float64{2 * x / (1 + x), x}
 }
 
 // grids are the points between which charges are replaced by chords: the coarse
@@ -31,9 +34,8 @@ func gridOf(n int) []float64 {
 	g := make([]float64, n)
 	for i := range g {
 		y := float64(i+1) / float64(n)
-		g[i] = scale * y / (1 + scale - y)
+		g[i] = y / (2 - y)
 	}
-	g[n-1] = 1
 	return g
 }
 
@@ -41,9 +43,9 @@ func gridOf(n int) []float64 {
 //
 //	max over 0 <= z <= 1 of  gain z/(z+k) - charge(z)
 //
-// and where it is attained, or floor >= 0 if that is larger, for a charge that is concave, increasing, 0 at 0 and known on
-// the grid, and is replaced by chords from below. The first term is concave: on
-// each interval the maximum has a closed form.
+// and where it is attained, or floor >= 0 if that is larger. The charge is concave,
+// 0 at 0 and known on the grid; chords replace it from below. The first term is
+// concave, so that on each interval the maximum has a closed form.
 func peak(gain, k float64, grid, charge []float64, floor float64) (best, at float64) {
 	best = floor
 	charge = charge[:len(grid)]
@@ -53,7 +55,7 @@ func peak(gain, k float64, grid, charge []float64, floor float64) (best, at floa
 			if v := gain*hi/(lo+k) - charge[j]; v > best {
 				best, at = v, hi
 			}
-		} else if top := gain * hi / (hi + k); top-paid > best { // or nothing here beats the best
+		} else if top := gain * hi / (hi + k); top-min(paid, charge[j]) > best { // or nothing here beats the best
 			z, v := hi, top-charge[j]
 			if slope := (charge[j] - paid) / (hi - lo); slope*(hi+k)*(hi+k) > gain*k {
 				z = max(lo, math.Sqrt(gain*k/slope)-k)
@@ -68,28 +70,15 @@ func peak(gain, k float64, grid, charge []float64, floor float64) (best, at floa
 	return best, at
 }
 
-// forced returns
+// forced returns an upper bound of
 //
-//	max over 0 <= Y <= 1 of  a Y - loss h_K(x),   Y = h_scale(x),  a, loss >= 0,
+//	max over 0 <= x <= 1 of  a[curved] Y + a[straight] x - loss h_K(x),   loss >= 0,
 //
-// bounded from above where h_K is concave in Y or nearly linear, and where it is
-// attained.
-func forced(a, loss, k float64) (best, y float64) {
-	if !(a > 0) {
-		return 0, 0
+// and x where it is attained. charge is scratch space of the grid's length.
+func forced(a [measures]float64, loss, k float64, grid, charge []float64) (best, x float64) {
+	falls := max(0, -a[curved])
+	for j, z := range grid {
+		charge[j] = loss*(1+k)*z/(z+k) + falls*2*z/(1+z) - a[straight]*z
 	}
-	d := k - scale
-	if d < 1e-6 {
-		if k > scale {
-			loss *= ratio(k)
-		}
-		if a > loss {
-			return a - loss, 1
-		}
-		return 0, 0
-	}
-	// h_K = b Y / (c - d Y) is convex in Y: the maximum is where its slope is a/loss.
-	b, c := (1+k)*scale, k*(1+scale)
-	y = max(0, min(1, (c-math.Sqrt(loss*c*b/a))/d))
-	return max(0, a*y-loss*b*y/(c-d*y)), y
+	return peak(2*max(0, a[curved]), 1, grid, charge, 0)
 }

@@ -23,7 +23,7 @@ func (r *Relaxation) Improve(work, workers int, stop func() bool) (done bool) {
 	}
 	for !r.done && work > 0 && (stop == nil || !stop()) {
 		total, _, visits := r.evaluate(coarse, workers)
-		work -= visits + len(r.pull)/4 + len(r.triangles)/4
+		work -= visits + len(r.paid)/4 + len(r.triangles)/4
 		r.keep(total)
 		g2 := r.subgradient()
 		if !(g2 > 0) {
@@ -32,7 +32,7 @@ func (r *Relaxation) Improve(work, workers int, stop func() bool) (done bool) {
 		}
 		r.move(r.step * (total - r.best*(1-level)) / g2)
 		if r.iteration%every == 0 {
-			r.separate(r.mean)
+			r.separate(&r.mean)
 		}
 		r.iteration++
 		r.done = r.step < shortest
@@ -58,7 +58,10 @@ func (r *Relaxation) keep(total float64) {
 	r.best = total
 	for _, a := range r.rows {
 		for _, t := range a.touched {
-			a.bestOpen[t.entry], a.bestShare[t.entry] = a.open[t.entry], a.share[t.entry]
+			for m := range measures {
+				a.bestOpen[m][t.entry] = a.open[m][t.entry]
+			}
+			a.bestShare[t.entry] = a.share[t.entry]
 		}
 	}
 	for i := range r.triangles {
@@ -74,7 +77,10 @@ func (r *Relaxation) prove(workers int) {
 	}
 	for _, a := range r.rows {
 		for _, t := range a.touched {
-			a.open[t.entry], a.share[t.entry] = a.bestOpen[t.entry], a.bestShare[t.entry]
+			for m := range measures {
+				a.open[m][t.entry] = a.bestOpen[m][t.entry]
+			}
+			a.share[t.entry] = a.bestShare[t.entry]
 		}
 	}
 	for i := range r.triangles {
@@ -109,7 +115,9 @@ func (r *Relaxation) subgradient() (g2 float64) {
 	r.limits.begin()
 	for i, a := range r.rows {
 		for _, t := range a.touched {
-			a.meanOpen[t.entry] = momentum*a.meanOpen[t.entry] + fresh*r.y[t.st]
+			for m := range measures {
+				a.meanOpen[m][t.entry] = momentum*a.meanOpen[m][t.entry] + fresh*r.y[m][t.st]
+			}
 			g := momentum * a.meanShare[t.entry]
 			if r.loss[t.st] > 0 && int(in.at[t.st]) != a.pair {
 				g += fresh * r.paid[t.st]
@@ -120,8 +128,10 @@ func (r *Relaxation) subgradient() (g2 float64) {
 			r.travelled(i, a)
 		}
 		for _, t := range a.touched {
-			if g := a.meanOpen[t.entry]; g < 0 || a.open[t.entry] > 0 {
-				g2 += g * g
+			for m := range measures {
+				if g := a.meanOpen[m][t.entry]; g < 0 || a.open[m][t.entry] > 0 {
+					g2 += g * g
+				}
 			}
 			if g := a.meanShare[t.entry]; g < 0 || a.share[t.entry] > 0 {
 				g2 += g * g
@@ -130,13 +140,15 @@ func (r *Relaxation) subgradient() (g2 float64) {
 	}
 	for i := range r.triangles {
 		t := &r.triangles[i]
-		t.mean = momentum*t.mean - fresh*t.violated(r.y)
+		t.mean = momentum*t.mean - fresh*t.violated(&r.y)
 		if t.mean < 0 || t.beta > 0 {
 			g2 += t.mean * t.mean
 		}
 	}
-	for st, y := range r.y {
-		r.mean[st] = momentum*r.mean[st] + fresh*y
+	for m := range measures {
+		for st, y := range r.y[m] {
+			r.mean[m][st] = momentum*r.mean[m][st] + fresh*y
+		}
 	}
 	return g2 + r.limits.end(r)
 }
@@ -161,7 +173,9 @@ func (r *Relaxation) travelled(i int, a *row) {
 						r.holders[st] = append(r.holders[st], holder{int32(i), int32(at)})
 					}
 				}
-				a.meanOpen[at] -= fresh * openness(a.at, dd-in.fast[st])
+				for m, y := range openness(a.at, dd-in.fast[st]) {
+					a.meanOpen[m][at] -= fresh * y
+				}
 				if r.loss[st] > 0 && st != p.st {
 					q := &in.pairs[in.at[st]]
 					load := q.w * a.at / (a.at + exp(dd-q.u))
@@ -180,7 +194,9 @@ func (r *Relaxation) travelled(i int, a *row) {
 func (r *Relaxation) move(t float64) {
 	for _, a := range r.rows {
 		for _, e := range a.touched {
-			a.open[e.entry] = math.Max(0, a.open[e.entry]-t*a.meanOpen[e.entry])
+			for m := range measures {
+				a.open[m][e.entry] = math.Max(0, a.open[m][e.entry]-t*a.meanOpen[m][e.entry])
+			}
 			a.share[e.entry] = math.Max(0, a.share[e.entry]-t*a.meanShare[e.entry])
 		}
 	}

@@ -27,24 +27,25 @@
 //  3. A pair with m < c for the cheapest path (cost C_st) loses at least
 //     w (C_st - m) sigma(u - D_st + ln x_st).
 //
-// Openness is measured by Y = h(x) = 2x/(1+x), which is nearly proportional to
-// shares, so that half a way earns and costs about half. Fact 2 becomes linear
-// inequalities in Y (triangles.go). With multipliers
+// Openness is measured by x and by Y = h(x) = 2x/(1+x), which is nearly proportional
+// to shares, so that half a way earns and costs about half. Fact 2 becomes
+// inequalities that are linear in both measures (triangles.go). With multipliers
 //
-//	a_kst >= 0      for fact 1: pair k pays a_kst Y of what its way opens,
-//	alpha_kst >= 0  the part of the loss of pair s, t on P that pair k bears, sum over k <= 1,
-//	beta >= 0       for each inequality  Y_st >= f Y_sv + g Y_vt - e,
+//	a_kst, b_kst >= 0   for fact 1: pair k pays a_kst Y + b_kst x for what its way opens,
+//	alpha_kst >= 0      the part of the loss of pair s, t on P that pair k bears, sum over k <= 1,
+//	beta >= 0           for each inequality  Y_st or x_st >= f (Y_sv + Y_vt) + g (x_sv + x_vt) - e,
 //
 // the profit of every design is at most
 //
 //	sum over k of  max over ways (P, z) or 0 of  w (m - c_P) sigma(u - D_P + ln z)
-//	                  - sum over s, t on P of [ a_kst h(z exp(D_st - D_P[st])) + alpha_kst w_st (c_P[st] - m_st)^+ sigma(u_st - D_P[st] + ln z) ]
-//	+ sum over s, t of  max over 0 <= Y <= 1 of  (sum_k a_kst + sum_st beta - sum_sv f beta - sum_vt g beta) Y
-//	                  - (1 - sum_k alpha_kst) loss_st(Y)
+//	        - sum over s, t on P, with r = z exp(D_st - D_P[st]), of
+//	            [ a_kst h(r) + b_kst r + alpha_kst w_st (c_P[st] - m_st)^+ sigma(u_st - D_P[st] + ln z) ]
+//	+ sum over s, t of  max over 0 <= x <= 1 of  A_st Y + B_st x - (1 - sum_k alpha_kst) loss_st(x)
 //	+ sum of beta e,
 //
-// where prices inside P are at most the cumulated one, which makes charges smaller
-// than they are. Proof: put a design's own ways and openness into the expression; every
+// A_st and B_st being what a, b and beta make of the measures of s, t, and where
+// prices inside P are at most the cumulated one, which makes charges smaller than
+// they are. Proof: put a design's own ways and openness into the expression; every
 // multiplied difference is >= 0, and the rest is its profit.
 //
 // # The computation

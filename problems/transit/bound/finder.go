@@ -138,8 +138,8 @@ func (f *finder) extend(k int, e int32) {
 				continue
 			}
 			at := int(from)*r.size + int(to)
-			open, share := r.open[at], r.share[at]
-			if open == 0 && share == 0 {
+			open, slope, share := r.open[curved][at], r.open[straight][at], r.share[at]
+			if open == 0 && slope == 0 && share == 0 {
 				continue
 			}
 			st := int(v)*in.n + int(q)
@@ -147,12 +147,19 @@ func (f *finder) extend(k int, e int32) {
 			if in.moderate {
 				part = wide / f.e[i]
 			}
-			if open > 0 {
+			if open > 0 || slope > 0 {
 				detour := part * in.shrink[st]
 				if !in.moderate {
 					detour = exp(d - f.d[i] - in.fast[st])
 				}
-				add(charge, f.grid, open*(1+scale), scale*detour)
+				if open > 0 {
+					add(charge, f.grid, 2*open, detour)
+				}
+				if slope /= detour; slope > 0 {
+					for l, z := range f.grid {
+						charge[l] += slope * z
+					}
+				}
 			}
 			if share > 0 {
 				p := &in.pairs[in.at[st]]

@@ -189,11 +189,11 @@ func spread(g []float64) float64 {
 func (r *Relaxation) forcedFlows() {
 	in := r.in
 	for _, p := range in.pairs {
-		y := r.y[p.st]
-		if !(y > 0) || r.loss[p.st] == 0 {
+		x := r.y[straight][p.st]
+		if !(x > 0) || r.loss[p.st] == 0 {
 			continue
 		}
-		flow := math.Max(0, 1-r.borne[p.st]) * p.w / (1 + r.wide[p.st]) * share(y, r.wide[p.st])
+		flow := math.Max(0, 1-r.borne[p.st]) * p.w * x / (x + r.wide[p.st])
 		if flow == 0 {
 			continue
 		}

@@ -32,19 +32,20 @@ type Relaxation struct {
 	// open, wide the K of its share.
 	loss, wide []float64
 	borne      []float64 // sum of shares
-	pull       []float64 // what Y is worth to the rows and triangles
-	y, mean    []float64 // Y, and its average over iterations
-	paid       []float64 // derivative of the bound in borne
-	holders    map[int32][]holder
-	triangles  []triangle
-	finders    []*finder
-	value      float64 // proven
-	iteration  int
-	best       float64 // over iterations, on the coarse grid
-	step       float64
-	idle       int
-	done       bool
-	scratch    []float64
+	// By measure and two stations: what openness is worth to the rows and
+	// triangles, openness, and its average over iterations.
+	pull, y, mean [measures][]float64
+	paid          []float64 // derivative of the bound in borne
+	holders       map[int32][]holder
+	triangles     []triangle
+	finders       []*finder
+	value         float64 // proven
+	iteration     int
+	best          float64 // over iterations, on the coarse grid
+	step          float64
+	idle          int
+	done          bool
+	scratch       []float64
 }
 
 // holder is a row that bears part of a loss.
@@ -55,8 +56,11 @@ func New(nw *network.Network, o Options, workers int) *Relaxation {
 	in := newInstance(nw, o.Forbidden)
 	nn := in.n * in.n
 	r := &Relaxation{in: in, limits: newLimits(nw, o), holders: make(map[int32][]holder), step: 1, best: math.Inf(1)}
-	for _, a := range []*[]float64{&r.loss, &r.wide, &r.borne, &r.pull, &r.y, &r.mean, &r.paid} {
+	for _, a := range []*[]float64{&r.loss, &r.wide, &r.borne, &r.paid} {
 		*a = make([]float64, nn)
+	}
+	for m := range measures {
+		r.pull[m], r.y[m], r.mean[m] = make([]float64, nn), make([]float64, nn), make([]float64, nn)
 	}
 	ways := make([]float64, len(in.pairs))
 	in.wayBounds(ways, workers)
@@ -166,16 +170,19 @@ func (r *Relaxation) evaluate(grid []float64, workers int) (total, terms float64
 	visits = r.solveRows(grid, workers)
 	total = r.rest + r.limits.constant()
 	terms = math.Abs(r.rest) + r.limits.size()
-	clear(r.pull)
+	for m := range measures {
+		clear(r.pull[m])
+	}
 	for _, a := range r.rows {
 		v := a.value
 		if r.limits == nil {
-			v = math.Min(v, a.ways)
+			v = min(v, a.ways)
 		}
 		total += v
 		terms += v
 		for _, t := range a.touched {
-			r.pull[t.st] += a.open[t.entry]
+			r.pull[curved][t.st] += a.open[curved][t.entry]
+			r.pull[straight][t.st] += a.open[straight][t.entry]
 		}
 	}
 	for i := range r.triangles {
@@ -183,29 +190,29 @@ func (r *Relaxation) evaluate(grid []float64, workers int) (total, terms float64
 		if b := t.beta; b > 0 {
 			total += b * t.less
 			terms += b * (t.less + 1)
-			r.pull[t.st] += b
-			r.pull[t.sv] -= b * t.first
-			r.pull[t.vt] -= b * t.second
+			r.pull[t.target][t.st] += b
+			for _, st := range [...]int32{t.sv, t.vt} {
+				r.pull[curved][st] -= b * t.curved
+				r.pull[straight][st] -= b * t.straight
+			}
 		}
 	}
-	for st, a := range r.pull {
-		r.y[st], r.paid[st] = 0, 0
-		if a == 0 && r.loss[st] == 0 {
+	if len(r.scratch) < len(grid) {
+		r.scratch = make([]float64, len(grid))
+	}
+	for st := range r.paid {
+		a := [measures]float64{r.pull[curved][st], r.pull[straight][st]}
+		r.y[curved][st], r.y[straight][st], r.paid[st] = 0, 0, 0
+		if !(a[curved] > 0 || a[straight] > 0) {
 			continue
 		}
-		v, y := forced(a, math.Max(0, 1-r.borne[st])*r.loss[st], r.wide[st])
+		v, x := forced(a, max(0, 1-r.borne[st])*r.loss[st], r.wide[st], grid, r.scratch[:len(grid)])
 		total += v
-		terms += math.Abs(a)
-		r.y[st] = y
-		if y > 0 && r.loss[st] > 0 {
-			r.paid[st] = r.loss[st] * share(y, r.wide[st])
+		terms += math.Abs(a[curved]) + math.Abs(a[straight])
+		if x > 0 {
+			r.y[curved][st], r.y[straight][st] = 2*x/(1+x), x
+			r.paid[st] = r.loss[st] * (1 + r.wide[st]) * x / (x + r.wide[st])
 		}
 	}
 	return total, terms, visits
-}
-
-// share is h_K at the openness of measure y.
-func share(y, k float64) float64 {
-	x := scale * y / (1 + scale - y)
-	return (1 + k) * x / (x + k)
 }

@@ -7,13 +7,12 @@ type row struct {
 	local []int16 // index of each station that can lie on its way, -1: none can
 	size  int
 	ways  float64 // bound of its profit without charges, at first costs
-	// Arrays over two local stations. open prices Y; share is the part of a
-	// losing pair's loss that this row bears.
-	open, share         []float64
-	bestOpen, bestShare []float64
-	meanOpen, meanShare []float64 // subgradients, averaged over iterations
-	known               []bool
-	touched             []touch // entries that are or were nonzero
+	// Arrays over two local stations. open prices the measures of openness; share
+	// is the part of a losing pair's loss that this row bears.
+	open, bestOpen, meanOpen    [measures][]float64
+	share, bestShare, meanShare []float64 // mean: subgradient, averaged over iterations
+	known                       []bool
+	touched                     []touch // entries that are or were nonzero
 	// The best way found last: value bounds what any way earns after charges.
 	value, at float64
 	path      []int32
@@ -25,8 +24,11 @@ type touch struct{ entry, st int32 }
 
 func newRow(k int, local []int16, size int, ways float64) *row {
 	a := func() []float64 { return make([]float64, size*size) }
-	return &row{pair: k, local: local, size: size, ways: ways, open: a(), share: a(), bestOpen: a(), bestShare: a(),
-		meanOpen: a(), meanShare: a(), known: make([]bool, size*size)}
+	r := &row{pair: k, local: local, size: size, ways: ways, share: a(), bestShare: a(), meanShare: a(), known: make([]bool, size*size)}
+	for m := range measures {
+		r.open[m], r.bestOpen[m], r.meanOpen[m] = a(), a(), a()
+	}
+	return r
 }
 
 // entry is where the arrays keep stations i and j, or -1.

@@ -7,53 +7,42 @@ import (
 
 // triangle is the inequality
 //
-//	Y_st >= first Y_sv + second Y_vt - less
+//	M_st >= curved (Y_sv + Y_vt) + straight (x_sv + x_vt) - less
 //
-// with multiplier beta >= 0.
+// with multiplier beta >= 0, where M is the measure Y or x of openness.
 type triangle struct {
-	st, sv, vt          int32
-	first, second, less float64
-	beta, best          float64
-	mean                float64 // subgradient, averaged over iterations
+	st, sv, vt       int32
+	target           int8
+	curved, straight float64
+	less             float64
+	beta, best       float64
+	mean             float64 // subgradient, averaged over iterations
 }
 
 // join appends the inequalities of s, v, t. With kappa = exp(fast_st - fast_sv -
-// fast_vt), openness obeys x_st >= kappa x_sv x_vt. Put C = h_1(kappa) for the
-// measure's scale K = 1 and K' = K/kappa >= 1. Then
+// fast_vt), openness obeys x_st >= kappa x_sv x_vt >= kappa (x_sv + x_vt - 1). Put
+// C = h_1(kappa) and K = 1/kappa >= 1. Then
 //
-//	Y_st >= h_K(kappa x_sv x_vt) = C h_K'(x_sv x_vt) >= C (U + W - 1),  U = h_K'(x_sv), W = h_K'(x_vt),
+//	Y_st >= h_1(kappa x_sv x_vt) = C h_K(x_sv x_vt) >= C (h_K(x_sv) + h_K(x_vt) - 1),
 //
-// the last because h_K'(xy) = K'UW/(K' + (1-U)(1-W)), which for K' >= 1 is at least
-// U + W - 1. U and W are convex functions of Y_sv and Y_vt and are replaced by
-// their tangents at 0 or 1 (ratio).
+// the last because h_K(xy) = K U W / (K + (1-U)(1-W)) with U = h_K(x), W = h_K(y),
+// which for K >= 1 is at least U + W - 1. And h_K >= kappa Y + (1 - kappa) x.
 func (in *instance) join(list []triangle, s, v, t int) []triangle {
 	n := in.n
 	st, sv, vt := s*n+t, s*n+v, v*n+t
-	kappa := math.Exp(in.fast[st] - in.fast[sv] - in.fast[vt])
+	kappa := min(1, math.Exp(in.fast[st]-in.fast[sv]-in.fast[vt]))
 	if !(kappa > 0.02) {
 		return list
 	}
-	kappa = math.Min(kappa, 1)
-	c := (1 + scale) * kappa / (kappa + scale)
-	r := math.Min(1, ratio(scale/kappa))
-	// U >= near Y + (1 - near): the tangents are (slope, value at 1).
-	tangents := [...][2]float64{{1 / r, 1}, {r, r}}
-	for i, f := range tangents {
-		for j, g := range tangents {
-			if r > 1-1e-9 && i+j > 0 {
-				continue
-			}
-			// C (f0 (Y-1) + f1 + g0 (Y'-1) + g1 - 1)
-			list = append(list, triangle{st: int32(st), sv: int32(sv), vt: int32(vt),
-				first: c * f[0], second: c * g[0], less: c * (f[0] - f[1] + g[0] - g[1] + 1)})
-		}
-	}
-	return list
+	c := 2 * kappa / (1 + kappa)
+	return append(list,
+		triangle{st: int32(st), sv: int32(sv), vt: int32(vt), target: curved, curved: c * kappa, straight: c * (1 - kappa), less: c},
+		triangle{st: int32(st), sv: int32(sv), vt: int32(vt), target: straight, straight: kappa, less: kappa})
 }
 
 // violated reports by how much the inequality fails at y.
-func (t *triangle) violated(y []float64) float64 {
-	return t.first*y[t.sv] + t.second*y[t.vt] - t.less - y[t.st]
+func (t *triangle) violated(y *[measures][]float64) float64 {
+	return t.curved*(y[curved][t.sv]+y[curved][t.vt]) + t.straight*(y[straight][t.sv]+y[straight][t.vt]) - t.less - y[t.target][t.st]
 }
 
 // maxTriangles is how many inequalities are kept at a time.
@@ -61,10 +50,10 @@ const maxTriangles = 200_000
 
 // separate drops the inequalities that are not in use and adds those that y, an
 // average of the measures of openness, violates.
-func (r *Relaxation) separate(y []float64) {
-	in, n := r.in, r.in.n
+func (r *Relaxation) separate(means *[measures][]float64) {
+	in, n, y := r.in, r.in.n, means[curved]
 	r.triangles = slices.DeleteFunc(r.triangles, func(t triangle) bool {
-		return t.beta == 0 && t.best == 0 && t.violated(y) < -0.02
+		return t.beta == 0 && t.best == 0 && t.violated(means) < -0.02
 	})
 	have := make(map[[3]int32]bool, len(r.triangles))
 	for _, t := range r.triangles {
@@ -85,7 +74,7 @@ func (r *Relaxation) separate(y []float64) {
 				}
 				some = in.join(some[:0], s, v, t)
 				for i := range some {
-					if len(r.triangles) < maxTriangles && some[i].violated(y) > 0.02 {
+					if len(r.triangles) < maxTriangles && some[i].violated(means) > 0.02 {
 						r.triangles = append(r.triangles, some...)
 						break
 					}
