@@ -102,6 +102,18 @@ func (m *Model) With(a *weights.Adapter, head []float32) (*Model, error) {
 		if head != nil {
 			set(c.HeadName(), head, c.Vocabulary, c.Hidden)
 		}
+		if name := c.HeadName(); a != nil && head == nil && adapts(a, name) {
+			// The graph updates the layers inside the blocks; the head's update is merged.
+			values := base[name].Floats()
+			for i, l := range a.Layers {
+				if l.Module+".weight" == name {
+					for j, d := range a.Delta(i) {
+						values[j] += d
+					}
+				}
+			}
+			set(name, values, c.Vocabulary, c.Hidden)
+		}
 		return nil
 	})
 	if err != nil {
@@ -112,6 +124,11 @@ func (m *Model) With(a *weights.Adapter, head []float32) (*Model, error) {
 	}
 	out.bind(base, a)
 	return out, nil
+}
+
+// adapts reports whether a has an update for a parameter.
+func adapts(a *weights.Adapter, name string) bool {
+	return slices.ContainsFunc(a.Layers, func(l weights.LoRA) bool { return l.Module+".weight" == name })
 }
 
 // bind fills in Arrays, Bind and Key for parameters by name.

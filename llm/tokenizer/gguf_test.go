@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,11 @@ func TestGGUFByteLevel(t *testing.T) {
 			t.Errorf("string %d %q decodes to %q", i, s.Text, got)
 		}
 	}
+	for pre := range pres {
+		g := g
+		g.Pre = pre
+		writtenIsRead(t, g)
+	}
 
 	g.Pre = "unheard-of"
 	mustRefuse(t, "unknown pre", func() error { _, err := FromGGUF(g); return err }, "tokenizer.ggml.pre", "unheard-of", "llama-bpe")
@@ -85,6 +91,42 @@ func TestGGUFScores(t *testing.T) {
 		want := json.Encode(s.Text, true)
 		if got := tok.Encode(s.Text, true); !slices.Equal(got, want) {
 			t.Errorf("string %d %q: got %v, want %v", i, s.Text, got, want)
+		}
+	}
+	writtenIsRead(t, g)
+	g.AddSpacePrefix, g.AddEOS = false, true
+	writtenIsRead(t, g)
+}
+
+// writtenIsRead checks that the files of JSON make the tokenizer that the GGUF
+// vocabulary makes.
+func writtenIsRead(t *testing.T, g GGUF) {
+	t.Helper()
+	want, err := FromGGUF(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	main, config, err := g.JSON("{{ a template }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{"tokenizer.json": main, "tokenizer_config.json": config} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := open(t, dir)
+	if got.Special() != want.Special() || !strings.Contains(string(config), "a template") {
+		t.Errorf("special tokens %+v, want %+v; %s", got.Special(), want.Special(), config)
+	}
+	for i, s := range lines[goldenString](t, golden(t, "tokenizers", "strings.jsonl")) {
+		ids := want.Encode(s.Text, true)
+		if again := got.Encode(s.Text, true); !slices.Equal(again, ids) {
+			t.Fatalf("%s %s: string %d %q: got %v, want %v", g.Model, g.Pre, i, s.Text, again, ids)
+		}
+		if text := got.Decode(ids, true); text != want.Decode(ids, true) {
+			t.Fatalf("%s %s: string %d %q decodes to %q", g.Model, g.Pre, i, s.Text, text)
 		}
 	}
 }
