@@ -51,6 +51,16 @@ func Open(path string) (*Tokenizer, error) {
 	return t, nil
 }
 
+// ParseConfig reads the content of a tokenizer.json and of the tokenizer_config.json beside
+// it, which tells which tokens have a role.
+func ParseConfig(data, config []byte) (*Tokenizer, error) {
+	t, err := Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return t, t.roles(config)
+}
+
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
