@@ -66,7 +66,10 @@ func Open(ctx context.Context, spec string) (compute.Backend, Info, error) {
 	name, rest, more := strings.Cut(spec, ":")
 	switch {
 	case !more && (name == "" || name == Go):
-		b, err := gobackend.New("")
+		// Operations one after another, each on all processors. Left to itself the
+		// backend also runs operations at the same time, and then stands still for
+		// ever when products hold all of its workers and each waits for more.
+		b, err := gobackend.New("ops_sequential")
 		if err != nil {
 			return nil, Info{}, fmt.Errorf("backend %s: %w", Go, err)
 		}

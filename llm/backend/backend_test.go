@@ -8,15 +8,48 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/userdir"
 	"github.com/bilevel-go/bilevel/llm/backend"
 	"github.com/bilevel-go/bilevel/llm/backend/backendtest"
 )
+
+// Products that do not depend on each other must not wait for each other's workers.
+func TestIndependentProductsEnd(t *testing.T) {
+	b := backendtest.Open(t, backend.Go)
+	g := graph.NewGraph(b, "products")
+	defer g.Finalize()
+	x := graph.Parameter(g, "x", shapes.Make(dtypes.Float32, 8, 192, 192))
+	var products []*graph.Node
+	for i := range 8 {
+		a := graph.Reshape(graph.Slice(x, graph.AxisElem(i)), 192, 192)
+		products = append(products, graph.DotGeneral(a, []int{1}, nil, a, []int{0}, nil))
+	}
+	if err := g.Compile(products...); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		in := tensors.FromShape(x.Shape())
+		for range 20 {
+			g.Run(in)
+		}
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("20 runs of 8 products are not over after a minute")
+	}
+}
 
 // withXLA says whether this build has XLA.
 var withXLA = slices.Contains(backend.Available(), backend.XLA)
