@@ -16,12 +16,12 @@ func (s *Solver) total(k int32) {
 // pair's others.
 func (s *Solver) price(mu float64) {
 	s.across(s.cost, s.length)
-	s.sweep(func(k int) {
+	s.sweep(func(k int, t *tree) {
 		if s.paths.number[k] == 0 {
 			return
 		}
 		known, d := s.cheapest(int32(k)), s.dist[k]
-		if !(d < known-1e-13*(1+math.Abs(known))) || !s.paths.add(k, s.tree) {
+		if !(d < known-1e-13*(1+math.Abs(known))) || !s.paths.add(k, t) {
 			return
 		}
 		s.fit()

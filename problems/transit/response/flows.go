@@ -12,17 +12,10 @@ func (s *Solver) Flows(dst []float64) {
 	for v := len(s.perNode) - 1; v >= len(s.m.Origins); v-- {
 		s.perNode[p.parent[v]] += s.perNode[v]
 	}
-	if cap(s.owner) < len(p.link) {
-		s.owner = make([]int32, len(p.link), cap(p.link))
-	}
-	s.owner = s.owner[:len(p.link)]
 	for v, e := range p.link {
-		if e < 0 {
-			s.owner[v] = int32(v)
-			continue
+		if e >= 0 {
+			dst[int(p.root[v])*links+int(e)] += s.perNode[v]
 		}
-		s.owner[v] = s.owner[p.parent[v]]
-		dst[int(s.owner[v])*links+int(e)] += s.perNode[v]
 	}
 }
 

@@ -47,7 +47,11 @@ func (s *Solver) iterate() bool {
 			s.tauLink[e] = -s.slack[e] * s.lambda[e]
 		}
 		s.direction(0)
-		sigma := s.complementarityAfter(s.stepLength(1, 0)) / mu
+		behind, guess := straggling, lost
+		if idle > patient {
+			behind, guess = 0, 0
+		}
+		sigma := s.complementarityAfter(s.stepLength(1, guess)) / mu
 		target := math.Max(smallest, sigma*sigma*sigma*mu)
 		for r := range s.tau {
 			if k := s.paths.pair[r]; s.paths.number[k] > 1 {
@@ -58,7 +62,7 @@ func (s *Solver) iterate() bool {
 			s.tauLink[e] = target*s.x[e] - s.slack[e]*s.lambda[e] - s.dSlack[e]*s.dLambda[e]
 		}
 		s.direction(target)
-		s.move(s.stepLength(math.Max(usual, 1-mu), straggling))
+		s.move(s.stepLength(math.Max(usual, 1-mu), behind))
 	}
 }
 
@@ -94,7 +98,7 @@ func (s *Solver) recover() bool {
 		s.total(k)
 		s.alt[k] = math.Max(0, m.Trips[k]-s.demand[k])
 	}
-	s.sweep(func(int) {})
+	s.sweep(func(int, *tree) {})
 	s.finish(s.primal(), s.dual())
 	return s.Answer.Gap <= floor
 }
@@ -122,7 +126,8 @@ func (s *Solver) complementarityAfter(t float64) float64 {
 	for r, z := range s.z {
 		if z > 0 {
 			k := s.paths.pair[r]
-			sum += (s.flow[r] + t*s.change[r]) * (z + t*(s.dCost[r]-s.dp[k])) / s.demand[k]
+			f := math.Max(0, s.flow[r]+math.Min(t, s.own[k])*s.change[r])
+			sum += f * math.Max(0.1*z, z+t*(s.dCost[r]-s.dp[k])) / s.demand[k]
 			count++
 		}
 	}
@@ -147,22 +152,7 @@ func (s *Solver) direction(target float64) {
 		}
 		s.rest[k] = s.m.Trips[k] - s.demand[k] - s.alt[k]
 	}
-	for _, k := range s.served {
-		r := s.paths.first[k]
-		if s.paths.number[k] == 1 {
-			s.gain[k], s.change[r] = 0, s.rest[k]-s.base[k]*s.pull[k]
-			continue
-		}
-		sum := s.base[k]*s.pull[k] - s.rest[k]
-		for ; r >= 0; r = s.paths.next[r] {
-			s.tau[r] /= s.z[r]
-			sum += s.tau[r]
-		}
-		s.gain[k] = -sum / (s.theta[k] + s.base[k])
-		for r = s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			s.change[r] = s.tau[r] + s.ratio[r]*s.gain[k]
-		}
-	}
+	s.eachPair((*Solver).eliminate)
 	clear(s.dLambda)
 	s.along(s.dLambda, s.change)
 	for i, e := range s.open {
@@ -175,30 +165,51 @@ func (s *Solver) direction(target float64) {
 		s.dSlack[e] = (s.tauLink[e] - s.slack[e]*s.dLambda[e]) / s.lambda[e]
 	}
 	s.across(s.dCost, s.dLambda)
-	for _, k := range s.served {
-		r := s.paths.first[k]
-		if s.paths.number[k] == 1 {
-			s.dp[k] = s.dCost[r]
-			s.change[r] = s.rest[k] - s.base[k]*(s.dp[k]+s.pull[k])
-			continue
-		}
-		sum, most := 0.0, r
-		for ; r >= 0; r = s.paths.next[r] {
-			sum += s.ratio[r] * s.dCost[r]
-			if s.flow[r] > s.flow[most] {
-				most = r
-			}
-		}
-		s.dp[k] = sum/(s.theta[k]+s.base[k]) + s.gain[k]
-		rest := s.rest[k] - s.base[k]*(s.dp[k]+s.pull[k])
-		for r = s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			if r != most {
-				s.change[r] = s.tau[r] - s.ratio[r]*(s.dCost[r]-s.dp[k])
-				rest -= s.change[r]
-			}
-		}
-		s.change[most] = rest
+	s.eachPair((*Solver).substitute)
+}
+
+// eliminate sets the change of the flows of pair k at unchanged link prices.
+func (s *Solver) eliminate(k int32) {
+	r := s.paths.first[k]
+	if s.paths.number[k] == 1 {
+		s.gain[k], s.change[r] = 0, s.rest[k]-s.base[k]*s.pull[k]
+		return
 	}
+	sum := s.base[k]*s.pull[k] - s.rest[k]
+	for ; r >= 0; r = s.paths.next[r] {
+		s.tau[r] /= s.z[r]
+		sum += s.tau[r]
+	}
+	s.gain[k] = -sum / (s.theta[k] + s.base[k])
+	for r = s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		s.change[r] = s.tau[r] + s.ratio[r]*s.gain[k]
+	}
+}
+
+// substitute sets the changes of the price and the flows of pair k for those of link prices.
+func (s *Solver) substitute(k int32) {
+	r := s.paths.first[k]
+	if s.paths.number[k] == 1 {
+		s.dp[k] = s.dCost[r]
+		s.change[r] = s.rest[k] - s.base[k]*(s.dp[k]+s.pull[k])
+		return
+	}
+	sum, most := 0.0, r
+	for ; r >= 0; r = s.paths.next[r] {
+		sum += s.ratio[r] * s.dCost[r]
+		if s.flow[r] > s.flow[most] {
+			most = r
+		}
+	}
+	s.dp[k] = sum/(s.theta[k]+s.base[k]) + s.gain[k]
+	rest := s.rest[k] - s.base[k]*(s.dp[k]+s.pull[k])
+	for r = s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		if r != most {
+			s.change[r] = s.tau[r] - s.ratio[r]*(s.dCost[r]-s.dp[k])
+			rest -= s.change[r]
+		}
+	}
+	s.change[most] = rest
 }
 
 const (
@@ -215,9 +226,12 @@ const (
 	most       = 0.99
 	// usual is the part of the way to the boundary of a step while the products are
 	// far from their target, and straggling the part of the travellers that need not
-	// keep up.
+	// keep up; lost is the part that is left out of the guess how far a step will lead.
 	usual      = 0.9
-	straggling = 0.01
+	straggling = 0.02
+	lost       = 0.03
+	// patient is the number of steps without progress after which all keep together.
+	patient = 2
 )
 
 // stepLength is the longest step, 1 at most, that leaves every positive quantity
@@ -236,17 +250,15 @@ func (s *Solver) stepLength(part, behind float64) float64 {
 		}
 	}
 	t = math.Min(1, part*t)
+	s.part = part
+	s.eachPair((*Solver).ownStep)
 	const bins = 1024
 	var weight [bins + 1]float64
 	total, least := 0.0, 1.0
 	for _, k := range s.served {
-		s.own[k] = math.Min(1, part*s.reach(k, 1/part, behind == 0))
 		weight[int(s.own[k]*bins)] += s.demand[k]
 		total += s.demand[k]
 		least = math.Min(least, s.own[k])
-	}
-	if behind == 0 {
-		return math.Min(t, least)
 	}
 	rest := behind * total
 	for i, w := range weight {
@@ -257,18 +269,14 @@ func (s *Solver) stepLength(part, behind float64) float64 {
 	return t
 }
 
-// reach is the longest step, t at most, to where a flow, or what is left of the
-// travellers, of pair k is 0, and with costs also to where a path's cost is the pair's.
-func (s *Solver) reach(k int32, t float64, costs bool) float64 {
+// ownStep sets s.own for pair k: the step to s.part of the way to where a flow, or
+// what is left of the travellers, is 0.
+func (s *Solver) ownStep(k int32) {
+	t := 1 / s.part
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
 		f := s.flow[r]
 		if d := s.change[r]; f+t*d < 0 && f > s.dust[r] {
 			t = -f / d
-		}
-		if costs && s.z[r] > 0 {
-			if d := s.dCost[r] - s.dp[k]; s.z[r]+t*d < 0 {
-				t = -s.z[r] / d
-			}
 		}
 	}
 	if d := s.base[k] * (s.dp[k] + s.pull[k]); s.alt[k]+t*d < 0 && s.alt[k] > negligible*s.m.Trips[k] {
@@ -277,38 +285,43 @@ func (s *Solver) reach(k int32, t float64, costs bool) float64 {
 	if lead := s.utility[k] - s.p[k]; lead > captive && t*s.dp[k] > lead+beyond {
 		t = (lead + beyond) / s.dp[k]
 	}
-	return t
+	s.own[k] = math.Min(1, s.part*t)
 }
 
 // move takes a step along the present direction. The price of a pair stays below the
 // cost of each of its paths by a tenth at least of what it was.
 func (s *Solver) move(t float64) {
-	for _, k := range s.served {
-		own, p := math.Min(t, s.own[k]), s.p[k]+t*s.dp[k]
-		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			f := s.flow[r]
-			s.flow[r] = math.Max(f+own*s.change[r], (1-most)*f)
-			if s.z[r] > 0 {
-				s.cost[r] += t * s.dCost[r]
-				p = math.Min(p, s.cost[r]-0.1*s.z[r])
-			}
-		}
-		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			if s.z[r] > 0 {
-				s.z[r] = s.cost[r] - p
-			}
-		}
-		s.total(k)
-		w, a := s.m.Trips[k], s.alt[k]
-		s.alt[k] = math.Max(a+own*s.base[k]*(s.dp[k]+s.pull[k]), (1-most)*a)
-		if rest := w - s.demand[k]; s.alt[k] > negligible*w && rest > 0.5*s.alt[k] {
-			s.alt[k] = rest
-		}
-		s.p[k] = p
-	}
+	s.step = t
+	s.eachPair((*Solver).movePair)
 	for _, e := range s.open {
 		s.slack[e] += t * s.dSlack[e]
 		s.lambda[e] += t * s.dLambda[e]
 		s.length[e] = s.time[e] + s.lambda[e]
 	}
+}
+
+// movePair is move for pair k.
+func (s *Solver) movePair(k int32) {
+	t := s.step
+	own, p := math.Min(t, s.own[k]), s.p[k]+t*s.dp[k]
+	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		f := s.flow[r]
+		s.flow[r] = math.Max(f+own*s.change[r], (1-most)*f)
+		if s.z[r] > 0 {
+			s.cost[r] += t * s.dCost[r]
+			p = math.Min(p, s.cost[r]-0.1*s.z[r])
+		}
+	}
+	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		if s.z[r] > 0 {
+			s.z[r] = s.cost[r] - p
+		}
+	}
+	s.total(k)
+	w, a := s.m.Trips[k], s.alt[k]
+	s.alt[k] = math.Max(a+own*s.base[k]*(s.dp[k]+s.pull[k]), (1-most)*a)
+	if rest := w - s.demand[k]; s.alt[k] > negligible*w && rest > 0.5*s.alt[k] {
+		s.alt[k] = rest
+	}
+	s.p[k] = p
 }

@@ -9,6 +9,7 @@ type paths struct {
 	link, parent   []int32
 	child, sibling []int32 // first child, next child of the parent; 0: none
 	path           []int32 // path that ends at the node, -1: none
+	root           []int32 // index of the origin
 
 	node, pair []int32 // per path
 	next       []int32 // per path: next path of the pair, -1: none
@@ -27,6 +28,7 @@ func newPaths(m *Model) *paths {
 func (p *paths) reset() {
 	n := len(p.m.Origins)
 	p.link, p.parent, p.child, p.sibling, p.path = p.link[:0], p.parent[:0], p.child[:0], p.sibling[:0], p.path[:0]
+	p.root = p.root[:0]
 	for range n {
 		p.grow(-1, -1)
 	}
@@ -39,7 +41,13 @@ func (p *paths) reset() {
 func (p *paths) grow(link, parent int32) int32 {
 	p.link, p.parent = append(p.link, link), append(p.parent, parent)
 	p.child, p.sibling, p.path = append(p.child, 0), append(p.sibling, 0), append(p.path, -1)
-	return int32(len(p.link) - 1)
+	v := int32(len(p.link) - 1)
+	if parent < 0 {
+		p.root = append(p.root, v)
+	} else {
+		p.root = append(p.root, p.root[parent])
+	}
+	return v
 }
 
 // add adds the path of pair k in the tree t, which was grown from its origin, and

@@ -25,16 +25,12 @@ func (s *Solver) Adjoint(dst, shares, flows []float64) error {
 		}
 	}
 	if flows != nil {
-		s.owner = s.owner[:0]
 		for v, e := range s.paths.link {
 			if e < 0 {
-				s.owner = append(s.owner, int32(v))
 				s.perNode[v] = 0
 				continue
 			}
-			up := s.paths.parent[v]
-			s.owner = append(s.owner, s.owner[up])
-			s.perNode[v] = s.perNode[up] + flows[int(s.owner[v])*m.Links+int(e)]
+			s.perNode[v] = s.perNode[s.paths.parent[v]] + flows[int(s.paths.root[v])*m.Links+int(e)]
 		}
 		for r, v := range s.paths.node {
 			s.change[r] = s.perNode[v]

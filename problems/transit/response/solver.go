@@ -14,6 +14,7 @@ import (
 type Solver struct {
 	m     *Model
 	tree  *tree
+	trees forest
 	paths *paths
 	limit int // of iterations
 
@@ -43,14 +44,14 @@ type Solver struct {
 	demand                                         []float64 // q, per pair
 	load, excess                                   []float64 // per link
 
-	matrix, rhs    []float64
+	parts          []*part
+	part, step     float64 // of stepLength and move
+	rhs            []float64
 	sym            blas64.Symmetric
-	sparse         sparse
 	kept           struct{ flow, lambda, slack, p, alt []float64 }
 	uncongested    bool
 	polished       bool      // the answer solves the equations of its active paths and links
 	annealed       bool      // prices come from a higher temperature
-	owner          []int32   // origin, per node
 	between, worth []float64 // of closed links
 
 	Answer Answer
@@ -87,7 +88,6 @@ func NewSolver(m *Model) *Solver {
 	s.own = pair()
 	s.p, s.alt, s.rho, s.pull, s.rest, s.gain, s.dp, s.theta, s.base = pair(), pair(), pair(), pair(), pair(), pair(), pair(), pair(), pair()
 	s.Answer = Answer{Shares: pair(), Costs: pair(), Loads: link(), Prices: link()}
-	s.sparse.init(m.Links)
 	return s
 }
 
@@ -193,27 +193,13 @@ func (s *Solver) join() {
 	}
 	s.forget()
 	s.served = s.served[:0]
-	s.sweep(func(k int) {
+	s.sweep(func(k int, t *tree) {
 		s.demand[k] = 0
 		if s.joined[k] = m.Trips[k] > 0 && s.utility[k]-s.dist[k] > -hopeless; s.joined[k] {
 			s.served = append(s.served, int32(k))
-			s.paths.add(k, s.tree)
+			s.paths.add(k, t)
 		}
 	})
-}
-
-// sweep grows the tree of every origin with the present lengths, sets dist and
-// calls visit for every pair while its tree stands.
-func (s *Solver) sweep(visit func(k int)) {
-	m := s.m
-	for i := range m.Origins {
-		o := &m.Origins[i]
-		s.tree.grow(s.length, int32(o.Station))
-		for _, k := range o.Pairs {
-			s.dist[k] = s.tree.dist[m.pairTo[k]]
-			visit(k)
-		}
-	}
 }
 
 // fits answers at once where all travellers fit on their shortest paths.

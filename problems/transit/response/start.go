@@ -58,9 +58,9 @@ func (s *Solver) start(prices []float64) {
 }
 
 // route adds the path of pair k in the present tree.
-func (s *Solver) route(k int) {
+func (s *Solver) route(k int, t *tree) {
 	if s.joined[k] {
-		s.paths.add(k, s.tree)
+		s.paths.add(k, t)
 	}
 }
 

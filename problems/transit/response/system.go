@@ -2,24 +2,14 @@ package response
 
 import (
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/lapack/lapack64"
+
+	"github.com/bilevel-go/bilevel/internal/parallel"
 )
-
-// sparse is a vector over links with its support.
-type sparse struct {
-	a, b    []float64
-	mark    []bool
-	support []int32
-	path    []int32
-}
-
-func (v *sparse) init(links int) {
-	v.a, v.b, v.mark = make([]float64, links), make([]float64, links), make([]bool, links)
-}
 
 // factorise assembles the matrix of the Newton system in the open links' prices,
 //
@@ -88,62 +78,29 @@ func (s *Solver) decompose(links []int32) bool {
 
 func (s *Solver) assemble(shift float64) bool {
 	n := len(s.chosen)
-	if cap(s.matrix) < n*n {
-		s.matrix = make([]float64, n*n)
-	}
-	s.matrix = s.matrix[:n*n]
-	clear(s.matrix)
 	if cap(s.rhs) < n {
 		s.rhs = make([]float64, n)
 	}
 	s.rhs = s.rhs[:n]
-	for i, e := range s.chosen {
-		s.matrix[i*n+i] = s.diagonal[e]
-	}
 	clear(s.perNode)
-	for _, k := range s.served {
-		first := s.paths.first[k]
-		if s.paths.number[k] == 1 {
-			s.perNode[s.paths.node[first]] = s.base[k]
-			continue
-		}
-		sum := 0.0
-		for r := first; r >= 0; r = s.paths.next[r] {
-			sum += s.ratio[r]
-		}
-		s.theta[k] = sum
-		if sum <= benign*s.base[k] {
-			s.plain(k)
-		} else {
-			s.several(k, sum*(s.base[k]/(sum+s.base[k])))
+	parts := s.split()
+	if len(parts) == 1 {
+		parts[0].assemble(s)
+	} else {
+		_ = parallel.Do(0, len(parts), func(i int) error { // the jobs return no error
+			parts[i].assemble(s)
+			return nil
+		})
+		for _, p := range parts[1:] {
+			floats.Add(parts[0].matrix, p.matrix)
 		}
 	}
-	p := s.paths
-	for v := len(s.perNode) - 1; v >= 0; v-- {
-		h := s.perNode[v]
-		if p.link[v] < 0 || h == 0 {
-			continue
-		}
-		up := p.parent[v]
-		if p.link[up] >= 0 {
-			s.perNode[up] += h
-		}
-		i := int(s.row[p.link[v]])
-		if i < 0 {
-			continue
-		}
-		for a := int32(v); p.link[a] >= 0; a = p.parent[a] {
-			if j := int(s.row[p.link[a]]); i <= j {
-				s.matrix[i*n+j] += h
-			} else if j >= 0 {
-				s.matrix[j*n+i] += h
-			}
-		}
+	matrix := parts[0].matrix
+	fold(matrix, n)
+	for i, e := range s.chosen {
+		matrix[i*n+i] = (matrix[i*n+i] + s.diagonal[e]) * (1 + shift)
 	}
-	for i := range n {
-		s.matrix[i*n+i] *= 1 + shift
-	}
-	s.sym = blas64.Symmetric{Uplo: blas.Upper, N: n, Stride: n, Data: s.matrix}
+	s.sym = blas64.Symmetric{Uplo: blas.Upper, N: n, Stride: n, Data: matrix}
 	_, ok := lapack64.Potrf(s.sym)
 	return ok
 }
@@ -152,117 +109,4 @@ func (s *Solver) assemble(shift float64) bool {
 func (s *Solver) solve() {
 	factor := blas64.Triangular{Uplo: blas.Upper, Diag: blas.NonUnit, N: s.sym.N, Stride: s.sym.Stride, Data: s.sym.Data}
 	lapack64.Potrs(factor, blas64.General{Rows: s.sym.N, Cols: 1, Stride: 1, Data: s.rhs})
-}
-
-// plain adds the bracket of a pair as it is written: the first sum along the prefix
-// tree, the second here.
-func (s *Solver) plain(k int32) {
-	v, p := &s.sparse, s.paths
-	v.support = v.support[:0]
-	for r := p.first[k]; r >= 0; r = p.next[r] {
-		t := s.ratio[r]
-		s.perNode[p.node[r]] = t
-		for n := p.node[r]; p.link[n] >= 0; n = p.parent[n] {
-			e := p.link[n]
-			if !v.mark[e] {
-				v.mark[e] = true
-				v.support = append(v.support, e)
-			}
-			v.a[e] += t
-		}
-	}
-	s.rankOne(v.support, v.a, -1/(s.theta[k]+s.base[k]))
-	for _, e := range v.support {
-		v.a[e], v.mark[e] = 0, false
-	}
-}
-
-// several adds the bracket of a pair with more than one path.
-func (s *Solver) several(k int32, kappa float64) {
-	v, p := &s.sparse, s.paths
-	ref, most := p.first[k], 0.0
-	for r := ref; r >= 0; r = p.next[r] {
-		if t := s.ratio[r]; t > most {
-			ref, most = r, t
-		}
-	}
-	theta := s.theta[k]
-	// a = a_ref + t/Theta in v.a.
-	v.support = v.support[:0]
-	add := func(r int32, by float64) {
-		v.path = p.links(v.path[:0], r)
-		for _, e := range v.path {
-			if !v.mark[e] {
-				v.mark[e] = true
-				v.support = append(v.support, e)
-			}
-			v.a[e] += by
-		}
-	}
-	add(ref, 1)
-	for r := p.first[k]; r >= 0; r = p.next[r] {
-		if r != ref {
-			t := s.ratio[r] / theta
-			add(r, t)
-			add(ref, -t)
-		}
-	}
-	s.rankOne(v.support, v.a, kappa)
-	for _, e := range v.support {
-		v.a[e], v.mark[e] = 0, false
-	}
-	// b_r, and t in v.a.
-	two := p.number[k] == 2
-	v.support = v.support[:0]
-	for r := p.first[k]; r >= 0; r = p.next[r] {
-		if r == ref {
-			continue
-		}
-		t := s.ratio[r]
-		difference := func(r int32, sign float64) {
-			v.path = p.links(v.path[:0], r)
-			for _, e := range v.path {
-				if !v.mark[e] {
-					v.mark[e] = true
-					v.support = append(v.support, e)
-				}
-				v.b[e] += sign
-			}
-		}
-		difference(r, 1)
-		difference(ref, -1)
-		weight := t
-		if two {
-			weight = t * (most / theta)
-		}
-		s.rankOne(v.support, v.b, weight)
-		for _, e := range v.support {
-			v.a[e] += t * v.b[e]
-			v.b[e] = 0
-		}
-	}
-	if !two {
-		s.rankOne(v.support, v.a, -1/theta)
-	}
-	for _, e := range v.support {
-		v.a[e], v.mark[e] = 0, false
-	}
-}
-
-// rankOne adds weight v v' over the links of the support, which it sorts.
-func (s *Solver) rankOne(support []int32, v []float64, weight float64) {
-	slices.Sort(support)
-	n := len(s.chosen)
-	for k, e := range support {
-		i, c := int(s.row[e]), weight*v[e]
-		if i < 0 || c == 0 {
-			continue
-		}
-		row := s.matrix[i*n : (i+1)*n]
-		for _, f := range support[k:] {
-			if j := s.row[f]; j >= 0 {
-				row[j] += c * v[f]
-			}
-		}
-	}
 }

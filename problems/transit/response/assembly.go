@@ -1,0 +1,220 @@
+package response
+
+// part adds up the share of the Newton matrix that the pairs of some origins
+// have. Both triangles are written to, as the order of links on a path has it, and
+// folded into the upper one at the end.
+type part struct {
+	from, to int32 // origins
+	matrix   []float64
+	a, b     []float64 // vectors over links, zero outside the support
+	mark     []bool
+	support  []int32
+	path     []int32
+	index    []int32 // of the entries of a rank-one term
+	value    []float64
+}
+
+// Networks with more than manyPaths paths are assembled in fewParts parts, side by
+// side; the number does not depend on that of processors, so that sums do not.
+const (
+	manyPaths = 50_000
+	fewParts  = 4
+)
+
+// split returns the parts for the present paths, with a clear matrix each.
+func (s *Solver) split() []*part {
+	count := 1
+	if len(s.flow) > manyPaths {
+		count = min(fewParts, len(s.m.Origins))
+	}
+	for len(s.parts) < count {
+		l := s.m.Links
+		s.parts = append(s.parts, &part{a: make([]float64, l), b: make([]float64, l), mark: make([]bool, l)})
+	}
+	n := len(s.chosen)
+	for i, p := range s.parts[:count] {
+		p.from, p.to = int32(i*len(s.m.Origins)/count), int32((i+1)*len(s.m.Origins)/count)
+		if cap(p.matrix) < n*n {
+			p.matrix = make([]float64, n*n)
+		}
+		p.matrix = p.matrix[:n*n]
+	}
+	return s.parts[:count]
+}
+
+func (p *part) assemble(s *Solver) {
+	clear(p.matrix)
+	for i := p.from; i < p.to; i++ {
+		for _, id := range s.m.Origins[i].Pairs {
+			if k := int32(id); s.paths.number[k] > 0 {
+				p.pair(s, k)
+			}
+		}
+	}
+	p.prefixes(s)
+}
+
+// pair adds the terms of pair k, or leaves them in perNode for prefixes.
+func (p *part) pair(s *Solver, k int32) {
+	first := s.paths.first[k]
+	if s.paths.number[k] == 1 {
+		s.perNode[s.paths.node[first]] = s.base[k]
+		return
+	}
+	sum := 0.0
+	for r := first; r >= 0; r = s.paths.next[r] {
+		sum += s.ratio[r]
+	}
+	s.theta[k] = sum
+	if sum <= benign*s.base[k] {
+		p.plain(s, k)
+	} else {
+		p.several(s, k, sum*(s.base[k]/(sum+s.base[k])))
+	}
+}
+
+// prefixes adds sum_r h_r a_r a_r', h_r at the end of each path, along the prefix trees.
+func (p *part) prefixes(s *Solver) {
+	t, n := s.paths, len(s.chosen)
+	for v := len(s.perNode) - 1; v >= 0; v-- {
+		h := s.perNode[v]
+		if h == 0 || t.root[v] < p.from || t.root[v] >= p.to || t.link[v] < 0 {
+			continue
+		}
+		up := t.parent[v]
+		if t.link[up] >= 0 {
+			s.perNode[up] += h
+		}
+		i := int(s.row[t.link[v]])
+		if i < 0 {
+			continue
+		}
+		row := p.matrix[i*n : (i+1)*n]
+		for a := int32(v); t.link[a] >= 0; a = t.parent[a] {
+			if j := s.row[t.link[a]]; j >= 0 {
+				row[j] += h
+			}
+		}
+	}
+}
+
+// plain adds the bracket of a pair as it is written: the first sum along the prefix
+// tree, the second here.
+func (p *part) plain(s *Solver, k int32) {
+	t := s.paths
+	for r := t.first[k]; r >= 0; r = t.next[r] {
+		v := s.ratio[r]
+		s.perNode[t.node[r]] = v
+		for n := t.node[r]; t.link[n] >= 0; n = t.parent[n] {
+			p.touch(t.link[n])
+			p.a[t.link[n]] += v
+		}
+	}
+	p.rankOne(s, p.a, -1/(s.theta[k]+s.base[k]))
+	p.forget()
+}
+
+// touch puts link e in the support.
+func (p *part) touch(e int32) {
+	if !p.mark[e] {
+		p.mark[e] = true
+		p.support = append(p.support, e)
+	}
+}
+
+// forget empties the support.
+func (p *part) forget() {
+	for _, e := range p.support {
+		p.a[e], p.b[e], p.mark[e] = 0, 0, false
+	}
+	p.support = p.support[:0]
+}
+
+// add adds by times path r to the vector v.
+func (p *part) add(s *Solver, v []float64, r int32, by float64) {
+	t := s.paths
+	for n := t.node[r]; t.link[n] >= 0; n = t.parent[n] {
+		p.touch(t.link[n])
+		v[t.link[n]] += by
+	}
+}
+
+// several adds the bracket of a pair with more than one path.
+func (p *part) several(s *Solver, k int32, kappa float64) {
+	t := s.paths
+	ref, most := t.first[k], 0.0
+	for r := ref; r >= 0; r = t.next[r] {
+		if v := s.ratio[r]; v > most {
+			ref, most = r, v
+		}
+	}
+	theta := s.theta[k]
+	// a = a_ref + t/Theta.
+	p.add(s, p.a, ref, 1)
+	for r := t.first[k]; r >= 0; r = t.next[r] {
+		if r != ref {
+			v := s.ratio[r] / theta
+			p.add(s, p.a, r, v)
+			p.add(s, p.a, ref, -v)
+		}
+	}
+	p.rankOne(s, p.a, kappa)
+	for _, e := range p.support {
+		p.a[e] = 0
+	}
+	// b_r, and t in a.
+	two := t.number[k] == 2
+	for r := t.first[k]; r >= 0; r = t.next[r] {
+		if r == ref {
+			continue
+		}
+		p.add(s, p.b, r, 1)
+		p.add(s, p.b, ref, -1)
+		weight := s.ratio[r]
+		if two {
+			weight *= most / theta
+		}
+		p.rankOne(s, p.b, weight)
+		for _, e := range p.support {
+			p.a[e] += s.ratio[r] * p.b[e]
+			p.b[e] = 0
+		}
+	}
+	if !two {
+		p.rankOne(s, p.a, -1/theta)
+	}
+	p.forget()
+}
+
+// rankOne adds weight v v' over the links of the support.
+func (p *part) rankOne(s *Solver, v []float64, weight float64) {
+	p.index, p.value = p.index[:0], p.value[:0]
+	for _, e := range p.support {
+		if i := s.row[e]; i >= 0 && v[e] != 0 {
+			p.index, p.value = append(p.index, i), append(p.value, v[e])
+		}
+	}
+	n := len(s.chosen)
+	for k, i := range p.index {
+		row := p.matrix[int(i)*n : (int(i)+1)*n]
+		c := weight * p.value[k]
+		value := p.value[k:]
+		for m, j := range p.index[k:] {
+			row[j] += c * value[m]
+		}
+	}
+}
+
+// fold adds the lower triangle of an n x n matrix to the upper one, block by block.
+func fold(matrix []float64, n int) {
+	const block = 32
+	for i0 := 0; i0 < n; i0 += block {
+		for j0 := i0; j0 < n; j0 += block {
+			for i := i0; i < min(i0+block, n); i++ {
+				for j := max(j0, i+1); j < min(j0+block, n); j++ {
+					matrix[i*n+j] += matrix[j*n+i]
+				}
+			}
+		}
+	}
+}
