@@ -1,0 +1,49 @@
+package tune
+
+import (
+	"fmt"
+
+	"github.com/bilevel-go/bilevel/llm/data"
+	"github.com/bilevel-go/bilevel/llm/device"
+	"github.com/bilevel-go/bilevel/llm/objective"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+// LogProbs are the log-probabilities of the two responses of each preference row
+// under one model: [chosen, rejected] by row id.
+type LogProbs map[int][2]float32
+
+// Lookup is LogProbs as a Level's Reference.
+func (l LogProbs) Lookup(row int) (chosen, rejected float32) { return l[row][0], l[row][1] }
+
+// reference computes the log-probabilities of preference batches under the model
+// without updates and with the head given.
+func (m *backbone) reference(head *device.Array, list []*data.Batch, into LogProbs) error {
+	for _, host := range list {
+		b := upload(m.space, host)
+		in := m.of(b)
+		in[inY] = head
+		out := m.record("log-probabilities of the base model", in, true, []shapes.Shape{shapes.Make(dtypes.Float32, host.Rows)},
+			func(t *device.Trace, a args) []*graph.Node {
+				return []*graph.Node{objective.SequenceLogProbs(objective.LogProbs(m.forward(t, a), a.y, a.scored), a.scored, host.Rows)}
+			})[0]
+		logs := out.Hold().Floats()
+		out.Release()
+		b.release()
+		p := host.Rows / 2
+		for i, row := range host.Source[:p] {
+			if row == data.NoRow {
+				continue
+			}
+			for _, v := range [2]float32{logs[i], logs[p+i]} {
+				if v-v != 0 {
+					return fmt.Errorf("the log-probability of a response of row %d under the reference model is %g", row, v)
+				}
+			}
+			into[row] = [2]float32{logs[i], logs[p+i]}
+		}
+	}
+	return nil
+}
