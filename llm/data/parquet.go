@@ -83,8 +83,7 @@ func parquetRecord(schema *parquet.Schema, cells parquet.Row) (Record, *RowError
 	return Record{Fields: fields}, nil
 }
 
-// plainValue brings a decoded value to the types that JSON gives. A list column, a group
-// with one repeated group of one field in it, becomes the list of those fields.
+// plainValue brings a decoded value to the types that JSON gives.
 func plainValue(v any, depth int) any {
 	if depth > maxNesting {
 		return nil
@@ -111,9 +110,6 @@ func plainValue(v any, depth int) any {
 		}
 		return out
 	case map[string]any:
-		if list, ok := v["list"].([]any); ok && len(v) == 1 {
-			return plainValue(elements(list), depth+1)
-		}
 		out := make(map[string]any, len(v))
 		for k, e := range v {
 			out[k] = plainValue(e, depth+1)
@@ -121,19 +117,4 @@ func plainValue(v any, depth int) any {
 		return out
 	}
 	return v
-}
-
-// elements unwraps {element: value} entries.
-func elements(list []any) []any {
-	out := make([]any, len(list))
-	for i, e := range list {
-		m, ok := e.(map[string]any)
-		if !ok || len(m) != 1 {
-			return list
-		}
-		for _, e := range m {
-			out[i] = e
-		}
-	}
-	return out
 }

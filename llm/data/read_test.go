@@ -247,3 +247,46 @@ func TestMapping(t *testing.T) {
 		}
 	}
 }
+
+// Lengths in the metadata that the file cannot hold are refused before anything is allocated.
+func TestDamagedParquet(t *testing.T) {
+	whole, err := os.ReadFile(filepath.Join("testdata", "pyarrow.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(whole)
+	change := func(at int, b ...byte) string {
+		out := bytes.Clone(whole)
+		copy(out[at:], b)
+		return string(out)
+	}
+	footer := n - 8 - int(uint32(whole[n-8])|uint32(whole[n-7])<<8)
+	for _, c := range []struct{ name, content, message string }{
+		{"empty", "", "too short"},
+		{"cut", string(whole[:n-1]), "not a Parquet file"},
+		{"footer length", change(n-8, 0xff, 0xff, 0xff, 0x7f), "metadata of 2147483647 bytes"},
+		// Field 1 is the version, a varint; field 2 the list of the schema's elements.
+		{"schema length", change(footer+3, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07), "a list of 2147483647 entries"},
+		{"no fields", change(footer, 0), "a.parquet"},
+		{"open field", change(n-9, 0x18), "cut off"},
+	} {
+		_, err := Read([]string{write(t, "a.parquet", c.content)}, ReadSettings{})
+		if err == nil || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s: %v, want an error with %q", c.name, err, c.message)
+		}
+	}
+	// Any single damaged byte gives rows or an error, never a panic.
+	for at := range whole {
+		damaged := []byte(change(at, whole[at]^0x55))
+		readParquet("f", bytes.NewReader(damaged), int64(n), func(Record, error) bool { return true })
+	}
+}
+
+// Lines longer than the reader's buffer are read whole.
+func TestLongLine(t *testing.T) {
+	long := strings.Repeat("word ", 50_000)
+	rows := readRows(t, ForSupervised, write(t, "a.jsonl", fmt.Sprintf("{\"prompt\":\"a\",\"response\":%q}\n{\"prompt\":\"b\",\"response\":\"c\"}", long))).Rows
+	if len(rows) != 2 || rows[0].Response != long || rows[1].Line != 2 {
+		t.Errorf("%d rows, first response of %d bytes", len(rows), len(rows[0].Response))
+	}
+}

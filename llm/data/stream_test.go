@@ -78,6 +78,15 @@ func check[E Example](t *testing.T, b *Batch, byRow map[int]E, pad int32) {
 			t.Fatalf("entry %d beyond the real ones is not zero", k)
 		}
 	}
+	empty := 0
+	for _, row := range b.Source {
+		if row == NoRow {
+			empty++
+		}
+	}
+	if b.Examples() != b.Rows-empty {
+		t.Errorf("%d real rows, want %d", b.Examples(), b.Rows-empty)
+	}
 	if per == 2 {
 		p := b.Rows / 2
 		if !slices.Equal(b.Source[:p], b.Source[p:]) {

@@ -25,6 +25,7 @@ func TestTemplates(t *testing.T) {
 		{"published", short, "User: Sky?\nAssistant: ", "blue </s>"},
 		{"published", Row{Instruction: "a", Response: "b\n\n"}, "User: a\nAssistant: ", "b </s>"},
 		{"published", Row{Instruction: "a", Response: "b</s>"}, "User: a\nAssistant: ", "b</s>"},
+		{"published", Row{System: "unused", History: []Message{{"user", "a"}, {"assistant", "b"}}, Instruction: "c", Response: "d"}, "User: a\nAssistant: b\nUser: c\nAssistant: ", "d </s>"},
 		{"chatml", short, "<|im_start|>user\nSky?<|im_end|>\n<|im_start|>assistant\n", "blue<|im_end|>"},
 		{"smollm2", short, "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n<|im_start|>user\nSky?<|im_end|>\n<|im_start|>assistant\n", "blue<|im_end|>"},
 		{"smollm2", conversation, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nAdd:\n1 2<|im_end|>\n<|im_start|>assistant\n", " 3 <|im_end|>"},
