@@ -95,6 +95,9 @@ func plan[E Example](examples []E, units int, s Shapes, orders iter.Seq[[]int]) 
 	if len(lengths) == 0 {
 		lengths = bestLengths(size, s.Count, s.Multiple)
 	}
+	if longest := slices.Max(append([]int{0}, lengths...)); longest > math.MaxInt32/(units*per) {
+		return nil, &bilevel.SettingError{Field: "batch", Value: fmt.Sprintf("%d rows of %d tokens", units*per, longest), Allowed: fmt.Sprintf("at most %d places", math.MaxInt32)}
+	}
 	for _, n := range lengths {
 		p.buckets = append(p.buckets, bucket{length: n})
 	}

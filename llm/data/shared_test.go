@@ -176,3 +176,55 @@ func TestWaste(t *testing.T) {
 		}
 	}
 }
+
+// The prompt that the golden values of SmolLM2 begin from, by the named template and by the model's
+// own.
+func TestSmolLM2Prompt(t *testing.T) {
+	raw, err := os.ReadFile(shared(t, "BILEVEL_GOLDEN", "golden", "lm", "smollm2.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g struct {
+		Greedy struct{ Prompt string } `json:"greedy"`
+	}
+	if err := json.Unmarshal(raw, &g); err != nil {
+		t.Fatal(err)
+	}
+	own, err := JinjaTemplate(jinjaSmol, JinjaSettings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tm := range []*Template{named(t, "smollm2"), own} {
+		got, err := tm.Prompt(&Row{Instruction: "Name three colours."})
+		if err != nil || got != g.Greedy.Prompt || tm.End != "<|im_end|>" {
+			t.Errorf("%s: %q, %v; want %q", tm.Name, got, err, g.Greedy.Prompt)
+		}
+	}
+}
+
+// The supervised and preference rows of the instruction data have the same prompts.
+func TestSplitOfInstructionData(t *testing.T) {
+	file := shared(t, "BILEVEL_DATA", "data", "text", "instruction-data-with-preference.json")
+	p := Pools{Supervised: readRows(t, ForSupervised, file).Rows, Preference: readRows(t, ForPreference, file).Rows}
+	got, err := SplitRows(p, SplitSettings{Seed: 42})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := []int{len(got.Lower.IDs), len(got.Stage2.IDs), len(got.SupervisedEvaluation.IDs), len(got.Upper.IDs), len(got.PreferenceEvaluation.IDs)}
+	if got.Leaks != 0 || n[0]+n[1]+n[2] != 1100 || n[3]+n[4] != 1100 || n[2] < 110 || n[2] > 112 || n[4] != n[2] || n[0]-n[1] < -2 || n[0]-n[1] > 2 {
+		t.Errorf("lower, stage 2, evaluation, upper, evaluation: %v, %d leaks", n, got.Leaks)
+	}
+	all := slices.Concat(got.Lower.IDs, got.Stage2.IDs, got.SupervisedEvaluation.IDs)
+	slices.Sort(all)
+	if len(slices.Compact(all)) != 1100 {
+		t.Error("a row is used twice")
+	}
+	faithful, err := SplitRows(p, SplitSettings{Faithful: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 3 % of 1100 is 33; repeated prompts further down leak too.
+	if len(faithful.SupervisedEvaluation.IDs) != 33 || faithful.Leaks < 66 {
+		t.Errorf("faithful: %d evaluation rows, %d leaks", len(faithful.SupervisedEvaluation.IDs), faithful.Leaks)
+	}
+}

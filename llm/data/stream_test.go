@@ -286,7 +286,7 @@ func TestStreamSettings(t *testing.T) {
 	for _, c := range []StreamSettings{
 		{Examples: 11}, {Examples: -1}, {Micro: -1}, {Examples: 4, Micro: 3}, {Pad: -1},
 		{Shapes: Shapes{Count: -1}}, {Shapes: Shapes{Multiple: -1}}, {Shapes: Shapes{Scored: 17}},
-		{Shapes: Shapes{Lengths: []int{8, 8}}}, {Shapes: Shapes{Lengths: []int{2}}},
+		{Shapes: Shapes{Lengths: []int{1 << 30}}}, {Shapes: Shapes{Lengths: []int{8, 8}}}, {Shapes: Shapes{Lengths: []int{2}}},
 	} {
 		var bad *bilevel.SettingError
 		if _, err := NewStream(s, c); !errors.As(err, &bad) {
