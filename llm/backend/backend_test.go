@@ -3,8 +3,10 @@ package backend_test
 import (
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -108,6 +110,36 @@ func TestOpen(t *testing.T) {
 		t.Fatalf("auto without a plugin: %+v, %v", info, err)
 	}
 	b.Finalize()
+}
+
+// Results have the same bits for any number of processors.
+func TestProcessors(t *testing.T) {
+	backendtest.Each(t, func(t *testing.T, e compute.Backend) {
+		const products, n = 16, 256
+		rng := rand.New(rand.NewPCG(1, 2))
+		x := normal(rng, 1, n, n)
+		exec := must(graph.NewExec(e, func(x *graph.Node) []*graph.Node {
+			out := make([]*graph.Node, products)
+			for i := range out {
+				y := graph.MatMul(x, graph.AddScalar(x, float64(i)))
+				out[i] = graph.Gradient(graph.ReduceAllMean(graph.Tanh(y)), x)[0]
+			}
+			return out
+		}))
+		defer exec.Finalize()
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+		var want [][]float32
+		for _, procs := range []int{1, 2, 5} {
+			runtime.GOMAXPROCS(procs)
+			for i, y := range must(exec.Call(x)) {
+				got := tensors.MustCopyFlatData[float32](y)
+				y.MustFinalizeAll()
+				if want = append(want, got); !slices.Equal(got, want[i]) {
+					t.Errorf("gradient %d differs between 1 and %d processors", i, procs)
+				}
+			}
+		}
+	})
 }
 
 func TestNoPlugin(t *testing.T) {
