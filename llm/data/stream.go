@@ -55,8 +55,8 @@ func (s StreamSettings) withDefaults(n int) (StreamSettings, error) {
 //
 // Every epoch is a new permutation of the examples. In its order they are gathered into micro-batches
 // of like length; what is left over of a length joins the next longer one; the
-// micro-batches are shuffled and the last incomplete batch is dropped. Rows that are left
-// out differ from epoch to epoch.
+// micro-batches are shuffled. Examples that do not fill a batch are left out, different ones in
+// every epoch.
 //
 // Sequences are bucketed and not packed: a packed row needs a network with block masks, and
 // [Stream.Waste] shows what packing could gain at most.
@@ -86,11 +86,12 @@ func NewStream[E Example](examples []E, s StreamSettings) (*Stream[E], error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan(examples, s.Examples, s.Shapes, someOrders(len(examples)))
+	batches := len(examples) / (s.Examples * s.Micro)
+	p, err := plan(examples, s.Examples, s.Shapes, someOrders(len(examples), batches*s.Examples*s.Micro))
 	if err != nil {
 		return nil, err
 	}
-	return &Stream[E]{examples: examples, s: s, plan: p, batches: len(examples) / s.Examples / s.Micro, epoch: -1}, nil
+	return &Stream[E]{examples: examples, s: s, plan: p, batches: batches, epoch: -1}, nil
 }
 
 // Batches is the number of batches in an epoch.
@@ -133,18 +134,19 @@ func (s *Stream[E]) deal(epoch int) []part {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s\x00%d", s.s.Name, epoch)
 	rng := rand.New(rand.NewPCG(s.s.Seed, h.Sum64()))
-	parts, _ := s.plan.parts(rng.Perm(len(s.examples)))
+	// Which examples are left out is drawn before lengths play a role: long ones are as likely as short.
+	parts, _ := s.plan.parts(rng.Perm(len(s.examples))[:s.batches*s.Examples()])
 	rng.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
 	return parts
 }
 
-// someOrders are permutations to choose shapes on, the same for all seeds so
+// someOrders are orders of keep of n examples to choose shapes on, the same for all seeds so
 // that runs with different seeds share their shapes.
-func someOrders(n int) iter.Seq[[]int] {
+func someOrders(n, keep int) iter.Seq[[]int] {
 	return func(yield func([]int) bool) {
 		rng := rand.New(rand.NewPCG(1, 1))
 		for range min(max(1<<18/max(n, 1), 1), 16) {
-			if !yield(rng.Perm(n)) {
+			if !yield(rng.Perm(n)[:keep]) {
 				return
 			}
 		}
@@ -234,7 +236,7 @@ type Waste struct {
 func (s *Stream[E]) Waste(epoch int) Waste {
 	w := Waste{Shapes: map[Shape]int{}}
 	places, scored, scoredPlaces := 0, 0, 0
-	for _, p := range s.deal(epoch)[:s.batches*s.s.Micro] {
+	for _, p := range s.deal(epoch) {
 		shape := s.plan.shape(p.bucket, p.pick)
 		w.Shapes[shape]++
 		places += shape.Rows * shape.Length

@@ -2,6 +2,7 @@ package data
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -201,6 +202,32 @@ func TestBatchIsAFunctionOfItsNumber(t *testing.T) {
 	for _, other := range []StreamSettings{{Name: "dpo", Seed: 5, Examples: 4, Micro: 2}, {Name: "sft", Seed: 6, Examples: 4, Micro: 2}} {
 		if reflect.DeepEqual(stream(t, s, other).Batch(0), want[0]) {
 			t.Errorf("stream %q with seed %d begins as stream %q with seed %d", other.Name, other.Seed, c.Name, c.Seed)
+		}
+	}
+}
+
+// What an epoch leaves out does not depend on length: the longest rows, alone in their
+// bucket, are left out as often as others.
+func TestDroppedEvenly(t *testing.T) {
+	s := make([]Supervised, 15)
+	for i := range s {
+		s[i] = Supervised{[]int32{1}, make([]int32, 8), i}
+		if i < 3 {
+			s[i].Response = make([]int32, 200)
+		}
+	}
+	st := stream(t, s, StreamSettings{Seed: 3, Shapes: Shapes{Count: 2}})
+	const epochs = 3000
+	used := make([]int, len(s))
+	for k := range epochs * st.Batches() {
+		for _, row := range st.Batch(k)[0].Source {
+			used[row]++
+		}
+	}
+	for row, n := range used {
+		// 8 of 15 rows are used in an epoch; five standard deviations.
+		if p := 8. / 15; math.Abs(float64(n)/epochs-p) > 5*math.Sqrt(p*(1-p)/epochs) {
+			t.Errorf("row %d is used in %d of %d epochs", row, n, epochs)
 		}
 	}
 }
