@@ -51,23 +51,31 @@ func peak(gain, k float64, grid, charge []float64, floor float64) (best, at floa
 	charge = charge[:len(grid)]
 	lo, paid := 0.0, 0.0
 	for j, hi := range grid {
-		if k > 1e6 { // z/(z+k) <= z/(lo+k), linear within rounding
-			if v := gain*hi/(lo+k) - charge[j]; v > best {
-				best, at = v, hi
-			}
-		} else if top := gain * hi / (hi + k); top-min(paid, charge[j]) > best { // or nothing here beats the best
-			z, v := hi, top-charge[j]
-			if slope := (charge[j] - paid) / (hi - lo); slope*(hi+k)*(hi+k) > gain*k {
-				z = max(lo, math.Sqrt(gain*k/slope)-k)
-				v = gain*z/(z+k) - paid - slope*(z-lo)
-			}
-			if v > best {
+		next := charge[j]
+		if gain*hi-(hi+k)*min(paid, next) > best*(hi+k) || k > 1e6 { // else nothing here beats the best
+			if v, z := piece(gain, k, lo, hi, paid, next); v > best {
 				best, at = v, z
 			}
 		}
-		lo, paid = hi, charge[j]
+		lo, paid = hi, next
 	}
 	return best, at
+}
+
+// piece is peak on lo <= z <= hi, where the chord goes from paid to next.
+func piece(gain, k, lo, hi, paid, next float64) (v, at float64) {
+	if k > 1e6 { // z/(z+k) <= z/(lo+k), linear within rounding
+		v, at = gain*lo/(lo+k)-paid, lo
+		if w := gain*hi/(lo+k) - next; w > v {
+			return w, hi
+		}
+		return v, at
+	}
+	if slope := (next - paid) / (hi - lo); slope*(hi+k)*(hi+k) > gain*k {
+		z := max(lo, math.Sqrt(gain*k/slope)-k)
+		return gain*z/(z+k) - paid - slope*(z-lo), z
+	}
+	return gain*hi/(hi+k) - next, hi
 }
 
 // forced returns an upper bound of

@@ -10,7 +10,9 @@ const (
 	level    = 0.02 // the step aims that far below the best bound
 	patience = 15   // iterations without progress that shorten the step
 	shorten  = 0.7
-	shortest = 1e-4 // step that ends the descent
+	rough    = 0.02 // step from which prices are placed on links
+	again    = 0.2  // step that this begins with
+	shortest = 1e-3 // step that ends the descent
 	every    = 5    // iterations between two separations
 )
 
@@ -35,7 +37,14 @@ func (r *Relaxation) Improve(work, workers int, stop func() bool) (done bool) {
 			r.separate(&r.mean)
 		}
 		r.iteration++
-		r.done = r.step < shortest
+		if r.step < shortest && r.refine {
+			r.done = true
+		} else if r.step < rough && !r.refine {
+			r.restore()
+			r.refine, r.step, r.idle = true, again, 0
+			r.best, _, visits = r.evaluate(coarse, workers)
+			work -= visits
+		}
 	}
 	r.prove(workers)
 	return r.done
@@ -70,11 +79,8 @@ func (r *Relaxation) keep(total float64) {
 	r.limits.keep()
 }
 
-// prove evaluates the best multipliers on the fine grid and goes on from there.
-func (r *Relaxation) prove(workers int) {
-	if math.IsInf(r.best, 1) {
-		return
-	}
+// restore takes back the best multipliers.
+func (r *Relaxation) restore() {
 	for _, a := range r.rows {
 		for _, t := range a.touched {
 			for m := range measures {
@@ -93,7 +99,18 @@ func (r *Relaxation) prove(workers int) {
 	for st, list := range r.holders {
 		r.borne[st] = r.sum(list)
 	}
+}
+
+// prove evaluates the best multipliers on the fine grid and goes on from there.
+func (r *Relaxation) prove(workers int) {
+	if math.IsInf(r.best, 1) {
+		return
+	}
+	r.restore()
+	refine := r.refine
+	r.refine = true
 	total, terms, _ := r.evaluate(fine, workers)
+	r.refine = refine
 	if v := r.outward(total, terms); v < r.value {
 		r.value = v
 	}
@@ -158,12 +175,13 @@ func (r *Relaxation) travelled(i int, a *row) {
 	const fresh = 1 - momentum
 	in := r.in
 	p := in.pairs[a.pair]
-	d, c := 0.0, 0.0
+	d, c, total := 0.0, 0.0, -math.Log(a.at)
 	for to, e := range a.path {
 		d, c = d+in.time[e], c+in.cost[e]
 		dd, cc := d, c
 		for from := 0; from <= to; from++ {
-			v := in.from[a.path[from]]
+			first := a.path[from]
+			v := in.from[first]
 			st := v*int32(in.n) + in.to[e]
 			if at := a.entry(v, in.to[e]); at >= 0 {
 				if !a.known[at] {
@@ -173,17 +191,24 @@ func (r *Relaxation) travelled(i int, a *row) {
 						r.holders[st] = append(r.holders[st], holder{int32(i), int32(at)})
 					}
 				}
-				for m, y := range openness(a.at, dd-in.fast[st]) {
-					a.meanOpen[m][at] -= fresh * y
-				}
+				price, change := a.place.move(from, to+1, total)
+				detour := exp(dd - in.fast[st] + price)
+				q := 1 / (1 + detour)
+				a.meanOpen[curved][at] -= fresh * 2 * q * (1 - (1-q)*change)
+				a.meanOpen[straight][at] -= fresh / detour * (1 - change)
 				if r.loss[st] > 0 && st != p.st {
-					q := &in.pairs[in.at[st]]
-					load := q.w * a.at / (a.at + exp(dd-q.u))
-					a.meanShare[at] -= fresh * load * math.Max(0, cc-q.m)
+					k := &in.pairs[in.at[st]]
+					wide, scale := exp(dd-k.u), 1.0
+					if !a.place.whole && wide < 1 { // as in gather
+						wide, scale = 1, 2/(1+wide)
+					}
+					q := 1 / (1 + wide*exp(price))
+					load := k.w * scale * q * (1 - (1-q)*change)
+					a.meanShare[at] -= fresh * load * max(0, cc-k.m)
 					r.limits.load(a.path[from:to+1], load*a.share[at])
 				}
 			}
-			dd, cc = dd-in.time[a.path[from]], cc-in.cost[a.path[from]]
+			dd, cc = dd-in.time[first], cc-in.cost[first]
 		}
 	}
 	r.limits.load(a.path, p.w*a.at/(a.at+exp(d-p.u)))

@@ -43,17 +43,19 @@
 //	+ sum over s, t of  max over 0 <= x <= 1 of  A_st Y + B_st x - (1 - sum_k alpha_kst) loss_st(x)
 //	+ sum of beta e,
 //
-// A_st and B_st being what a, b and beta make of the measures of s, t, and where
-// prices inside P are at most the cumulated one, which makes charges smaller than
-// they are. Proof: put a design's own ways and openness into the expression; every
-// multiplied difference is >= 0, and the rest is its profit.
+// A_st and B_st being what a, b and beta make of the measures of s, t, and where the
+// price on the way lies on its links where it costs least. Proof: put a
+// design's own ways and openness into the expression; every multiplied difference is
+// >= 0, and the rest is its profit. Charges are first bounded at the cumulated price z for
+// all parts, then for prices on links (placing.go).
 //
 // # The computation
 //
 // The expression is convex in the multipliers. It is minimised by a subgradient
 // method with Polyak's step for a target just below the best value and averaged
 // subgradients (Camerini, Fratta and Maffioli 1975); inequalities that averages of Y violate
-// are added, idle ones dropped. Any multipliers give a valid bound, so that the
+// are added, idle ones dropped. Prices are placed on links once the descent with the
+// simpler charges has nearly ended. Any multipliers give a valid bound, so that the
 // descent may end at any time. Ways are found by depth-first branch and bound,
 // exactly or, beyond a number of partial ways, bounded from above (finder.go). The
 // maxima over z replace charges by chords on a grid, from below, and have closed forms on

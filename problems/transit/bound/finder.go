@@ -9,7 +9,8 @@ const maxVisits = 20_000
 //
 //	max over z of  w (m - c_P) sigma(u - D_P + ln z) - charges(z)  or 0,
 //
-// where every price inside P is at most the cumulated one.
+// with the price on the links of P where that costs least (placing.go). Partial
+// ways are cut by the simpler bound that takes the cumulated price for every part.
 type finder struct {
 	in    *instance
 	loss  []float64
@@ -23,23 +24,26 @@ type finder struct {
 	d, c  []float64
 	e     []float64 // exp(d), where the instance is moderate
 	// charge has one row of the grid's length per station on the way.
-	charge []float64
-	best   float64
-	over   float64 // of ways not looked at
-	at     float64
-	path   []int32
-	visits int
+	charge  []float64
+	best    float64
+	over    float64 // of ways not looked at
+	at      float64
+	path    []int32
+	place   place // of the price on path
+	visits  int
+	refine  bool // place prices on links
+	placing *placing
 }
 
 func newFinder(in *instance, loss []float64) *finder {
 	return &finder{in: in, loss: loss, on: make([]bool, in.n), nodes: make([]int32, 0, in.n), links: make([]int32, 0, in.n),
-		d: make([]float64, 0, in.n), c: make([]float64, 0, in.n), e: make([]float64, 0, in.n), path: make([]int32, 0, in.n)}
+		d: make([]float64, 0, in.n), c: make([]float64, 0, in.n), e: make([]float64, 0, in.n), path: make([]int32, 0, in.n), placing: newPlacing(in.n)}
 }
 
 // find sets the row's value, at, path and visits.
-func (f *finder) find(r *row, grid []float64) {
+func (f *finder) find(r *row, grid []float64, refine bool) {
 	in := f.in
-	f.row, f.grid, f.p = r, grid, in.pairs[r.pair]
+	f.row, f.grid, f.refine, f.p = r, grid, refine, in.pairs[r.pair]
 	if need := (in.n + 1) * len(grid); len(f.charge) < need {
 		f.charge = make([]float64, need)
 	}
@@ -64,6 +68,7 @@ func (f *finder) find(r *row, grid []float64) {
 	f.on[f.p.st/int32(in.n)] = false
 	r.value, r.at, r.visits = max(f.best, f.over), f.at, f.visits
 	r.path = append(r.path[:0], f.path...)
+	r.place.copy(&f.place, len(f.path))
 }
 
 func (f *finder) begin() {
@@ -117,10 +122,55 @@ func (f *finder) walk(k int, v int32) {
 
 // arrive compares the way, complete after k links, with the best one.
 func (f *finder) arrive(k int) {
-	v, z := peak(f.p.w*(f.p.m-f.c[k]), exp(f.d[k]-f.p.u), f.grid, f.charge[k*len(f.grid):(k+1)*len(f.grid)], f.best)
-	if v > f.best {
-		f.best, f.at = v, z
-		f.path = append(f.path[:0], f.links...)
+	gain, wide := f.p.w*(f.p.m-f.c[k]), exp(f.d[k]-f.p.u)
+	charge := f.charge[k*len(f.grid) : (k+1)*len(f.grid)]
+	v, z := peak(gain, wide, f.grid, charge, f.best)
+	if v <= f.best {
+		return
+	}
+	f.placing.chosen.whole = true
+	if f.refine && z < 1 {
+		f.gather(k)
+		if v, z = f.placing.refine(k, gain, wide, f.grid, charge, f.best); v <= f.best {
+			return
+		}
+	}
+	f.best, f.at = v, z
+	f.path = append(f.path[:0], f.links...)
+	f.place.copy(&f.placing.chosen, k)
+}
+
+// gather lists the charges on the parts of the way of k links.
+func (f *finder) gather(k int) {
+	in, r, p := f.in, f.row, f.placing
+	p.parts = p.parts[:0]
+	for j := 1; j <= k; j++ {
+		for i := range j {
+			at := r.entry(f.nodes[i], f.nodes[j])
+			if at < 0 {
+				continue
+			}
+			st := int(f.nodes[i])*in.n + int(f.nodes[j])
+			d := f.d[j] - f.d[i]
+			detour := max(1, exp(d-in.fast[st]))
+			if a := r.open[curved][at]; a > 0 {
+				p.parts = append(p.parts, part{i, j, 2 * a, detour})
+			}
+			if a := r.open[straight][at]; a > 0 {
+				p.parts = append(p.parts, part{i, j, a / detour, 0})
+			}
+			if a := r.share[at]; a > 0 {
+				q := &in.pairs[in.at[st]]
+				if lost := f.c[j] - f.c[i] - q.m; lost > 0 {
+					wide := exp(d - q.u)
+					amount := a * q.w * lost
+					if wide < 1 {
+						amount, wide = 2*amount/(1+wide), 1
+					}
+					p.parts = append(p.parts, part{i, j, amount, wide})
+				}
+			}
+		}
 	}
 }
 

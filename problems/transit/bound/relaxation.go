@@ -44,6 +44,7 @@ type Relaxation struct {
 	best          float64 // over iterations, on the coarse grid
 	step          float64
 	idle          int
+	refine        bool // place prices on links
 	done          bool
 	scratch       []float64
 }
@@ -155,7 +156,7 @@ const chunks = 16
 func (r *Relaxation) solveRows(grid []float64, workers int) (visits int) {
 	_ = parallel.Do(workers, chunks, func(i int) error { // the jobs return no error
 		for k := i; k < len(r.rows); k += chunks {
-			r.finders[i].find(r.rows[k], grid)
+			r.finders[i].find(r.rows[k], grid, r.refine)
 		}
 		return nil
 	})

@@ -16,6 +16,7 @@ type row struct {
 	// The best way found last: value bounds what any way earns after charges.
 	value, at float64
 	path      []int32
+	place     place // of the price on path
 	visits    int
 }
 
