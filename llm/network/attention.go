@@ -13,6 +13,11 @@ import (
 // meet another.
 const masked = -1e30
 
+// block is the largest number of queries that are taken at once. It is a compromise:
+// at 128 tokens, two blocks of 64 save about a tenth of a training step on either
+// backend, and double the operations of attention that have to be compiled.
+const block = 128
+
 // attention is the attention of layer i for queries [N, heads x D], keys and
 // values [N, kv heads x D], turned by position here, to [N, heads x D].
 func (p *pass) attention(i int, q, k, v *Node) *Node {
@@ -29,13 +34,36 @@ func (p *pass) attention(i int, q, k, v *Node) *Node {
 	return graph.Reshape(graph.TransposeAllAxes(out, 0, 2, 1, 3), p.batch*p.length, c.Heads*c.HeadSize)
 }
 
-// causal makes attention within the sequences of a batch; the mask is made once.
+// causal makes attention within the sequences of a batch. Queries are taken in
+// blocks, each with the keys up to its own end, which leaves out most of what the
+// mask would hide: of T x T scores about half, and the memory that holds them.
 func causal(g *graph.Graph, length int) func(_ int, q, k, v *Node) *Node {
-	square := shapes.Make(dtypes.Int32, length, length)
-	seen := graph.LessOrEqual(graph.Iota(g, square, 1), graph.Iota(g, square, 0))
-	mask := hide(seen)
-	mask = graph.Reshape(mask, 1, 1, 1, length, length)
-	return func(_ int, q, k, v *Node) *Node { return weighted(q, k, v, mask) }
+	bounds := []int{0}
+	for n := (length + block - 1) / block; len(bounds) <= n; {
+		bounds = append(bounds, length*len(bounds)/n)
+	}
+	masks := make([]*Node, len(bounds)-1)
+	for i := range masks {
+		from, to := bounds[i], bounds[i+1]
+		grid := shapes.Make(dtypes.Int32, to-from, to)
+		rows := graph.AddScalar(graph.Iota(g, grid, 0), int32(from))
+		masks[i] = graph.Reshape(hide(graph.LessOrEqual(graph.Iota(g, grid, 1), rows)), 1, 1, 1, to-from, to)
+	}
+	return func(_ int, q, k, v *Node) *Node {
+		if len(masks) == 1 {
+			return weighted(q, k, v, masks[0])
+		}
+		all := graph.AxisRange()
+		outs := make([]*Node, len(masks))
+		for i := range masks {
+			from, to := bounds[i], bounds[i+1]
+			outs[i] = weighted(
+				graph.Slice(q, all, all, all, graph.AxisRange(from, to)),
+				graph.Slice(k, all, all, graph.AxisRange(0, to)),
+				graph.Slice(v, all, all, graph.AxisRange(0, to)), masks[i])
+		}
+		return graph.Concatenate(outs, 3)
+	}
 }
 
 // hide is what is added to scores: 0 where a position is seen.

@@ -12,12 +12,11 @@ import (
 func Distill(states, head, teacher *Node, s Scored) *Node {
 	_, wanted := logSumExp(graph.StopGradient(teacher))
 	logits := network.Logits(states, head)
+	lse, softmax := logSumExp(logits)
 	cross := perRow(logits, func(z *Node) *Node {
-		lse, _ := logSumExp(z)
-		return graph.Sub(lse, graph.ReduceSum(graph.Mul(wanted, z), -1))
-	}, func(z, d *Node) *Node { // d (softmax - teacher's softmax)
-		_, p := logSumExp(z)
-		return graph.Mul(graph.Sub(p, wanted), d)
+		return graph.Sub(graph.StopGradient(lse), graph.ReduceSum(graph.Mul(wanted, z), -1))
+	}, func(d *Node) *Node { // d (softmax - teacher's softmax)
+		return graph.Mul(graph.Sub(softmax, wanted), d)
 	})
 	return graph.Div(graph.ReduceAllSum(graph.Mul(cross, s.Weight)), graph.ReduceAllSum(s.Weight))
 }

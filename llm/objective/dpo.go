@@ -51,7 +51,10 @@ func (o DPO) Loss(policy, reference, weight *Node) Preference {
 	reward := graph.MulScalar(graph.Sub(policy, graph.StopGradient(reference)), o.Beta)
 	chosen := graph.Slice(reward, graph.AxisRange(0, pairs))
 	rejected := graph.Slice(reward, graph.AxisRange(pairs, size))
-	margin := graph.Sub(chosen, rejected) // beta d
+	// beta d, as a sum and not from the slices: a slice has no second derivative in
+	// GoMLX.
+	signs := graph.Const(g, [][]float32{{1}, {-1}})
+	margin := graph.ReduceSum(graph.Mul(graph.Reshape(reward, 2, pairs), signs), 0)
 
 	var losses *Node
 	switch {

@@ -65,12 +65,11 @@ func LogProbs(states, head *Node, s Scored) *Node {
 		graph.Iota(logits.Graph(), shapes.Make(dtypes.Int32, n, 1), 0),
 		graph.InsertAxes(s.Target, -1),
 	}, -1)
+	lse, softmax := logSumExp(logits)
 	return perRow(logits, func(z *Node) *Node {
-		lse, _ := logSumExp(z)
-		return graph.Sub(graph.Gather(z, at), lse)
-	}, func(z, d *Node) *Node { // d (onehot - softmax)
-		_, p := logSumExp(z)
-		return graph.ScatterSum(graph.Mul(p, graph.Neg(d)), at, graph.Reshape(d, n), false, true)
+		return graph.Sub(graph.Gather(z, at), graph.StopGradient(lse))
+	}, func(d *Node) *Node { // d (onehot - softmax)
+		return graph.ScatterSum(graph.Mul(softmax, graph.Neg(d)), at, graph.Reshape(d, n), false, true)
 	})
 }
 

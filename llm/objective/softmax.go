@@ -3,28 +3,34 @@ package objective
 import "github.com/gomlx/gomlx/core/graph"
 
 // perRow is a function of each row of logits [N, V] to [N] with the gradient given:
-// backward(z, d) is [N, V] for the adjoint d [N, 1] of the result.
+// backward(d) is [N, V] for the adjoint d [N, 1] of the result.
 //
 // Left to itself, automatic differentiation keeps and makes several matrices [N, V]
-// for a softmax and a gather. GoMLX takes a gradient for an identity only, so the
-// value is computed outside of differentiation, and column 0 of the identity minus
-// itself, which is zero, carries the adjoint back to it.
-func perRow(logits *Node, value func(z *Node) *Node, backward func(z, d *Node) *Node) *Node {
-	column := func(z *Node) *Node { return graph.Slice(z, graph.AxisRange(), graph.AxisRange(0, 1)) }
-	z := graph.IdentityWithCustomGradient(logits, func(z, v *Node) *Node { return backward(z, column(v)) })
-	first := graph.Reshape(column(z), -1)
-	return graph.Add(graph.StopGradient(value(z)), graph.Sub(first, graph.StopGradient(first)))
+// for a softmax and a gather. GoMLX takes a gradient for an identity only, and gives
+// it what arrives in the identity's own shape; so a second identity, behind the
+// value, notes the adjoint first, and what value's own gradient makes of it is not
+// used and not computed. Value must depend on z and need not depend on it in full.
+// Backward is a function of the logits in front of the identity, so that it can be
+// differentiated again.
+func perRow(logits *Node, value func(z *Node) *Node, backward func(d *Node) *Node) *Node {
+	var adjoint *Node
+	z := graph.IdentityWithCustomGradient(logits, func(_, _ *Node) *Node { return backward(graph.InsertAxes(adjoint, -1)) })
+	return graph.IdentityWithCustomGradient(value(z), func(_, v *Node) *Node {
+		adjoint = v
+		return v
+	})
 }
 
-// elementwise is the same for a function of each entry of a vector.
+// elementwise is a function of each entry of a vector with the derivative given: the
+// value stands outside of differentiation, and the identity minus itself, which is
+// zero, carries the gradient.
 func elementwise(x *Node, value func(x *Node) *Node, derivative func(x *Node) *Node) *Node {
-	y := graph.IdentityWithCustomGradient(x, func(y, v *Node) *Node { return graph.Mul(v, derivative(y)) })
-	return graph.Add(graph.StopGradient(value(y)), graph.Sub(y, graph.StopGradient(y)))
+	y := graph.IdentityWithCustomGradient(x, func(_, v *Node) *Node { return graph.Mul(v, derivative(x)) })
+	return graph.Add(graph.StopGradient(value(x)), graph.Sub(y, graph.StopGradient(y)))
 }
 
 // logSumExp is log sum_v exp z[v] of each row, [N], and the softmax, [N, V]. What
-// is not used of it costs nothing; asked for twice, it is computed once, since
-// backends merge equal expressions.
+// is not used of it costs nothing.
 func logSumExp(z *Node) (lse, softmax *Node) {
 	top := graph.StopGradient(graph.ReduceAndKeep(z, graph.ReduceMax, -1))
 	e := graph.Exp(graph.Sub(z, top))

@@ -140,7 +140,9 @@ func (b Batch) Pad(length int, id int32) Batch {
 			ids[t], labels[t] = id, -100
 		}
 		copy(ids, b.IDs[r])
-		copy(labels, b.Labels[r])
+		if b.Labels != nil {
+			copy(labels, b.Labels[r])
+		}
 		copy(mask, b.Mask[r])
 		wide.IDs, wide.Labels, wide.Mask = append(wide.IDs, ids), append(wide.Labels, labels), append(wide.Mask, mask)
 	}
