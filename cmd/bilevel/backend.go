@@ -36,7 +36,7 @@ func (a *app) backendCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backend [list|check|install|remove]",
 		Short: "Find, install and check the tensor backends of language models",
-		Long: `Language models run on a tensor backend: pure Go, which is compiled in, or XLA, about ten times as fast, through a
+		Long: `Language models run on a tensor backend: pure Go, which is compiled in, or XLA, about twenty times as fast, through a
 PJRT plugin. Plugins are looked for in this order: the file that $` + backend.Variable + ` names; what ` + "`bilevel backend install`" + `
 brought; go-xla's own folders; the Python packages ` + strings.Join(backend.PythonPackages, ", ") + ` of the
 python3 on the path.`,

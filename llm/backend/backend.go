@@ -147,7 +147,7 @@ func first(ctx context.Context, platform string, accept func(compute.Backend) er
 }
 
 // Gain is the sentence that says what XLA would bring to a user of the Go backend.
-const Gain = "`bilevel backend install cpu` brings XLA, on which training takes about a tenth of the time"
+const Gain = "`bilevel backend install cpu` brings XLA, on which training takes about a twentieth of the time"
 
 func openAuto(ctx context.Context) (compute.Backend, Info, error) {
 	var tried string
@@ -166,7 +166,7 @@ func openAuto(ctx context.Context) (compute.Backend, Info, error) {
 	switch {
 	case err != nil:
 	case !linked:
-		info.Note = "The tensor backend is pure Go, as this build left XLA out; a build with a C compiler and XLA trains in about a tenth of the time."
+		info.Note = "The tensor backend is pure Go, as this build left XLA out; a build with a C compiler and XLA trains in about a twentieth of the time."
 	case tried != "":
 		info.Note = "The tensor backend is pure Go, as no XLA plugin works here" + tried + "; " + Gain + "."
 	default:

@@ -106,7 +106,7 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	b, info, err := backend.Open(t.Context(), "auto")
-	if err != nil || info.Name != backend.Go || !strings.Contains(info.Note, "pure Go") || !strings.Contains(info.Note, "tenth") {
+	if err != nil || info.Name != backend.Go || !strings.Contains(info.Note, "pure Go") || !strings.Contains(info.Note, "twentieth") {
 		t.Fatalf("auto without a plugin: %+v, %v", info, err)
 	}
 	b.Finalize()
