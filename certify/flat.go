@@ -9,6 +9,10 @@ import (
 // flatness measures what PBGD-Free would leave out at x, from an own solve of
 // the penalised lower level y_gamma = argmin f/gamma + g (arXiv 2507.20400).
 func (m *measurement) flatness() {
+	if m.prover.long() {
+		m.note("flatness was not measured, for the penalised lower level would take long")
+		return
+	}
 	p, gamma := m.p, m.s.Gamma
 	pr := m.lower.at(m.x, 1, 1/gamma)
 	var pen *solution

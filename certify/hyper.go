@@ -24,6 +24,9 @@ func (h *hyper) at(x []float64) (phi, noise float64) {
 	m := h.m
 	pr := m.lower.at(x, 1, 0)
 	if m.prover != nil {
+		if m.prover.long() && floats.Equal(x, m.x) {
+			return h.value(x, m.base.z, m.base.residual())
+		}
 		sol := m.prover.at(x, pr)
 		if sol == nil {
 			return math.NaN(), 0

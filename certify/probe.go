@@ -87,7 +87,10 @@ func (m *measurement) probe() {
 			return
 		}
 		d := queue[i]
-		up, down := m.along(d, 1, phi0), m.along(d, -1, phi0)
+		up, down := m.along(d, 1, phi0), new(side)
+		if !m.prover.long() {
+			down = m.along(d, -1, phi0)
+		}
 		if m.stop() {
 			return
 		}
@@ -188,7 +191,7 @@ func (m *measurement) judgeStationarity(minSlope float64, descent fall, tol, noi
 	case descent.by > 0 && (minSlope < -clear || minSlope > -2*tol):
 		// Clear slope, or none to first order but a decrease nevertheless: a
 		// maximum or a saddle of phi.
-		m.refute("x is not a local minimum: moving it by %.3g within X lowers the upper objective at the lower solution by %.3g, as seen by solving the lower level again",
+		m.refuteX("x is not a local minimum: moving it by %.3g within X lowers the upper objective at the lower solution by %.3g, as seen by solving the lower level again",
 			descent.length, descent.by)
 	case descent.by > 0 || minSlope < -2*tol-4*noise/(probeSteps[2]*math.Max(1, floats.Norm(m.x, math.Inf(1)))):
 		m.suspect("x is not quite stationary: the upper objective falls with slope %.3g along a feasible direction (tolerance %.3g)", -minSlope, tol)
@@ -251,8 +254,8 @@ func (m *measurement) directions() [][]float64 {
 	if m.p.NY > denseLimit {
 		random = min(random, 1) // each solve is long
 	}
-	if m.refuted() && m.p.NY > denseBelow {
-		random = 0 // nothing changes the verdict
+	if m.refuted() && m.p.NY > denseBelow || m.prover.long() && len(ds) > 0 {
+		random = 0 // nothing changes the verdict, or each solve is very long
 	}
 	for range random {
 		d := make([]float64, n)

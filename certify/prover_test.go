@@ -225,6 +225,20 @@ func TestFalseModuli(t *testing.T) {
 	}
 }
 
+// The message tells a wrong y from an x that is not the best.
+func TestMessageOfAnImprovableX(t *testing.T) {
+	p := sharing(0.3)
+	y, mu := responseOf(t, p, 0.7)
+	const right = "y is the follower's best answer to x, proven by duality, but the leader can do better: x is not a local minimum"
+	if c := measure(t, p, []float64{0.7}, y, mu); c.Verdict != Refuted || !strings.HasPrefix(c.Message, right) {
+		t.Errorf("%v: %s", c.Verdict, c.Message)
+	}
+	y[0] *= 1 - 1e-5 // inexact
+	if c := measure(t, p, []float64{0.7}, y, mu); c.Verdict != Refuted || strings.Contains(c.Message, "best answer to x") {
+		t.Errorf("%v: %s", c.Verdict, c.Message)
+	}
+}
+
 // Checks that pass or only inform, and a review that fails, change nothing.
 func TestReview(t *testing.T) {
 	best := math.Exp(-0.5) + math.Exp(-1)

@@ -12,6 +12,7 @@ type finding struct {
 	verdict Verdict // Refuted, Inexact or VerifiedLocally
 	text    string
 	moot    bool // once f attains a bound of every bilevel answer
+	aboutX  bool // y may well be the follower's best answer
 }
 
 // judge records value against its tolerance: above it the answer is inexact,
@@ -28,6 +29,11 @@ func (m *measurement) judge(value, tol float64, format string, args ...any) {
 
 func (m *measurement) refute(format string, args ...any) {
 	m.findings = append(m.findings, finding{verdict: Refuted, text: fmt.Sprintf(format, args...)})
+}
+
+// refuteX records that x is not the leader's best choice.
+func (m *measurement) refuteX(format string, args ...any) {
+	m.findings = append(m.findings, finding{verdict: Refuted, aboutX: true, text: fmt.Sprintf(format, args...)})
 }
 
 func (m *measurement) refuted() bool {
@@ -76,6 +82,11 @@ func (m *measurement) decide() {
 	case VerifiedGlobally:
 		m.c.Message = fmt.Sprintf("The answer is globally optimal: y is the follower's best answer to x, and the upper objective attains a lower bound on every answer (%s).", m.c.Bound.By)
 	case Refuted:
+		others := func(f finding) bool { return f.verdict >= Inexact && !f.aboutX }
+		if !slices.ContainsFunc(m.findings, others) && !math.IsInf(float64(m.c.LowerGap[1]), 1) {
+			m.c.Message = "y is the follower's best answer to x, proven by duality, but the leader can do better: " + strings.Join(reasons, "; ") + "."
+			break
+		}
 		m.c.Message = "The answer is wrong: " + strings.Join(reasons, "; ") + "."
 	case Inexact:
 		m.c.Message = "The answer is close but not within tolerance: " + strings.Join(reasons, "; ") + "."
