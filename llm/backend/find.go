@@ -188,7 +188,7 @@ for name in sys.argv[1:]:
     try:
         d = m.distribution(name)
         for f in d.files or []:
-            if f.name.startswith(("pjrt_c_api_", "xla_cuda_plugin")) and f.suffix in (".so", ".dylib", ".dll"):
+            if f.name.startswith(("pjrt_c_api_", "xla_cuda_plugin", "xla_cpu_pjrt")) and f.suffix in (".so", ".dylib", ".dll"):
                 print(json.dumps({"path": str(d.locate_file(f)), "package": name, "version": d.version}))
     except m.PackageNotFoundError:
         pass
