@@ -122,9 +122,13 @@ func TestGoldenLosses(t *testing.T) {
 				lmtest.Sample(t, backend, m.dir == "stories260k" || m.golden == "golden_sequential")
 				s := open(t, m.dir, m.config, m.golden)
 				t.Run("base", func(t *testing.T) {
+					lmtest.Sample(t, backend, m.dir == "tiny_neox")
 					s.testSFT(t, backend, "base/grad/", s.golden.Float64.Base, func(*lmtest.Feed) *network.Adapter { return nil })
 				})
-				t.Run("lora", func(t *testing.T) { s.testSFT(t, backend, "lora/grad/", s.golden.Float64.LoRA, s.bind) })
+				t.Run("lora", func(t *testing.T) {
+					lmtest.Sample(t, backend, false)
+					s.testSFT(t, backend, "lora/grad/", s.golden.Float64.LoRA, s.bind)
+				})
 				t.Run("dpo", func(t *testing.T) { s.testDPO(t, backend) })
 			})
 		}

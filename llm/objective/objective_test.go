@@ -171,6 +171,7 @@ func TestLossesAgainstDifferences(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, b compute.Backend) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
+				lmtest.Sample(t, b, c.name == "SFT" || c.name == "distillation" || c.name == "DPO, smoothed")
 				got := lmtest.Run(t, b, func(f *lmtest.Feed) []*graph.Node {
 					s, y := f.Float("states", states, positions, width), f.Float("head", head, vocabulary, width)
 					at := objective.Scored{
