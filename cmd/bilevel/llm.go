@@ -12,6 +12,10 @@ func (a *app) llmCommand() *cobra.Command {
 	}
 	c.AddCommand(
 		a.llmPullCommand(),
+		a.llmGenerateCommand(),
+		a.llmChatCommand(),
+		a.llmMergeCommand(),
+		a.llmExportCommand(),
 	)
 	return c
 }

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -38,12 +39,29 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		<-signals
-		cancel()
-		<-signals
-		os.Exit(exitKilled)
+		for interrupted := false; ; {
+			s := <-signals
+			if f := interruptTaker.Load(); f != nil && s == os.Interrupt {
+				(*f)()
+				continue
+			}
+			if interrupted {
+				os.Exit(exitKilled)
+			}
+			interrupted = true
+			cancel()
+		}
 	}()
 	os.Exit(Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// interruptTaker is what takes interrupts (Ctrl-C) in place of ending the program.
+var interruptTaker atomic.Pointer[func()]
+
+// onInterrupt lets f take interrupts until the function that it returns is called.
+func onInterrupt(f func()) (end func()) {
+	interruptTaker.Store(&f)
+	return func() { interruptTaker.Store(nil) }
 }
 
 // app is what the commands share.
