@@ -18,6 +18,8 @@ import (
 //   - network.geojson: stations, and every candidate link with its capacity, flow
 //     and congestion price (shadow price of capacity). Coordinates are longitude and
 //     latitude where the network has them, otherwise those of its plane or a circle.
+//   - links.csv: one line per link with its capacity, flow and residual (capacity that
+//     is left, negative where it is exceeded) and the imbalance of flow at its ends.
 //   - od.csv: one line per pair with its share, its main path and why trips are lost.
 //   - design.json: the capacities in the form of `bilevel certify --point`, to be
 //     edited by hand.
@@ -32,6 +34,7 @@ func (d *design) files(x, _, _ []float64, create func(name string) (problems.Fil
 		write func(w io.Writer) error
 	}{
 		{"network.geojson", o.geojson},
+		{"links.csv", o.links},
 		{"od.csv", o.pairs},
 		{"design.json", func(w io.Writer) error { return json.NewEncoder(w).Encode(map[string][]float64{"x": x}) }},
 		{"map.svg", func(w io.Writer) error { _, err := io.WriteString(w, o.svg()); return err }},
@@ -67,7 +70,7 @@ func (o *outcome) geojson(w io.Writer) error {
 	}{Type: "FeatureCollection"}
 	for i, s := range n.Stations {
 		all.Features = append(all.Features, feature{"Feature", geometry{"Point", at[i]},
-			map[string]any{"kind": "station", "id": s.ID, "name": s.Name}})
+			map[string]any{"kind": "station", "id": s.ID, "name": s.Name, "imbalance": o.audit.Imbalance[i]}})
 	}
 	for e, l := range n.Links {
 		price := any(o.price[e])
@@ -92,6 +95,19 @@ func positions(n *network.Network) [][2]float64 {
 		}
 	}
 	return at
+}
+
+func (o *outcome) links(w io.Writer) error {
+	n, a := o.d.network, o.audit
+	c := csv.NewWriter(w)
+	c.Write([]string{"from", "to", "capacity", "flow", "residual", "congestion", "construction_cost", "imbalance_from", "imbalance_to"})
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 10, 64) }
+	for e, l := range n.Links {
+		c.Write([]string{n.Stations[l.From].ID, n.Stations[l.To].ID, number(o.x[e]), number(o.load[e]), number(-a.Capacity[e]), number(o.price[e]),
+			number(o.d.m.Cost[e] * o.x[e]), number(a.Imbalance[l.From]), number(a.Imbalance[l.To])})
+	}
+	c.Flush()
+	return c.Error()
 }
 
 func (o *outcome) pairs(w io.Writer) error {

@@ -65,6 +65,22 @@ func TestFiles(t *testing.T) {
 			t.Errorf("%s: %d links for %v, want %d for %v", name, links, cost, in.Problem.NX, m["construction_cost"])
 		}
 
+		lines, err := csv.NewReader(files["links.csv"]).ReadAll()
+		if err != nil || len(lines) != 1+in.Problem.NX {
+			t.Fatalf("%s: %d lines of links, %v", name, len(lines), err)
+		}
+		for _, l := range lines[1:] {
+			var v [7]float64
+			for i := range v {
+				if v[i], err = strconv.ParseFloat(l[2+i], 64); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if capacity, flow, residual := v[0], v[1], v[2]; math.Abs(capacity-flow-residual) > 1e-9*(1+capacity) || residual < -1e-9*(1+capacity) || v[5] > 1e-9 || v[6] > 1e-9 {
+				t.Errorf("%s: link %v", name, l)
+			}
+		}
+
 		rows, err := csv.NewReader(files["od.csv"]).ReadAll()
 		if err != nil {
 			t.Fatal(err)

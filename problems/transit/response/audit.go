@@ -14,7 +14,9 @@ type Audit struct {
 	Capacity  []float64
 	Excess    float64 // largest of Capacity, 0 at least
 	Slackness float64
-	// Conservation is the largest imbalance of an origin's flow at a station.
+	// Imbalance is per station: the largest imbalance there of any origin's flow.
+	// Conservation is the largest of all.
+	Imbalance    []float64
 	Conservation float64
 	// Negative is the size of the most negative flow, share or price, and of the
 	// largest excess of a share over 1.
@@ -24,7 +26,7 @@ type Audit struct {
 // NewAudit measures the answer (shares per pair, flows per origin and link, prices
 // per link) at capacities x for the penalty gamma (+Inf: the lower level).
 func NewAudit(m *Model, gamma float64, x, shares, flows, prices []float64) *Audit {
-	a := &Audit{Capacity: make([]float64, m.Links)}
+	a := &Audit{Capacity: make([]float64, m.Links), Imbalance: make([]float64, m.Stations)}
 	low := func(v float64) { a.Negative = math.Max(a.Negative, -v) }
 	balance := make([]float64, m.Stations)
 	for i, o := range m.Origins {
@@ -41,8 +43,9 @@ func NewAudit(m *Model, gamma float64, x, shares, flows, prices []float64) *Audi
 			balance[m.pairTo[k]] -= q
 			balance[o.Station] += q
 		}
-		for _, b := range balance {
-			a.Conservation = math.Max(a.Conservation, math.Abs(b))
+		for v, b := range balance {
+			a.Imbalance[v] = math.Max(a.Imbalance[v], math.Abs(b))
+			a.Conservation = math.Max(a.Conservation, a.Imbalance[v])
 		}
 	}
 	length := make([]float64, m.Links)
