@@ -76,6 +76,9 @@ func TestCertificateOfDesigns(t *testing.T) {
 			if !(float64(cert.LowerGap[1]) <= 1e-12*g) || !cert.SeenUnique || !(float64(cert.UpperError) <= 1e-5*math.Max(1, g)) {
 				t.Errorf("%s: gap %v, unique in what f sees %v, f open by %v", c.name, cert.LowerGap, cert.SeenUnique, cert.UpperError)
 			}
+			if v := float64(check(cert, "built links").Value); !(v <= 1e-6) {
+				t.Errorf("%s: the profit rises with slope %g over the prices of built links: %s", c.name, v, check(cert, "built links").Sentence)
+			}
 			for _, k := range cert.Checks {
 				if !(k.Value <= k.Tolerance) {
 					t.Errorf("%s: %s is %v: %s", c.name, k.Name, k.Value, k.Sentence)

@@ -14,6 +14,7 @@ import (
 // no code with response.Solver, which made the answer.
 type reviewer struct {
 	d      *design
+	plain  bool             // X is all capacities >= 0
 	second *response.Second // the last second answer
 	at     []float64        // and its capacities
 }
@@ -202,6 +203,9 @@ func (r *reviewer) Review(x, y, mu []float64) ([]bilevel.Check, error) {
 	s := r.again(x)
 	if s == nil {
 		return checks, nil
+	}
+	if r.plain {
+		checks = append(checks, d.builtCheck(x, y, mu[d.rows:]))
 	}
 	b := response.NewAudit(m, math.Inf(1), x, s.Shares, s.Flows, s.Prices)
 	profit, second := d.revenue(y)-d.cost(x), d.revenue(s.Shares)-d.cost(x)
