@@ -25,14 +25,14 @@ func (r *Relaxation) Improve(work, workers int, stop func() bool) (done bool) {
 	}
 	for !r.done && work > 0 && (stop == nil || !stop()) {
 		total, _, visits := r.evaluate(coarse, workers)
-		work -= visits + len(r.paid)/4 + len(r.triangles)/4
+		work -= visits + len(r.paid) + len(r.triangles) + len(r.rows)
 		r.keep(total)
 		g2 := r.subgradient()
 		if !(g2 > 0) {
 			r.done = true
 			break
 		}
-		r.move(r.step * (total - r.best*(1-level)) / g2)
+		r.move(r.step * (total - r.best + level*r.size(r.best)) / g2)
 		if r.iteration%every == 0 {
 			r.separate(&r.mean)
 		}
@@ -50,9 +50,12 @@ func (r *Relaxation) Improve(work, workers int, stop func() bool) (done bool) {
 	return r.done
 }
 
+// size is the scale of a bound, which limits can make negative or 0.
+func (r *Relaxation) size(v float64) float64 { return max(math.Abs(v), 1e-3*r.money) }
+
 // keep remembers the multipliers if they are the best so far.
 func (r *Relaxation) keep(total float64) {
-	if total < r.best*(1-1e-4) {
+	if total < r.best-1e-4*r.size(r.best) {
 		r.idle = 0
 	} else {
 		r.idle++
@@ -220,9 +223,9 @@ func (r *Relaxation) move(t float64) {
 	for _, a := range r.rows {
 		for _, e := range a.touched {
 			for m := range measures {
-				a.open[m][e.entry] = math.Max(0, a.open[m][e.entry]-t*a.meanOpen[m][e.entry])
+				a.open[m][e.entry] = max(0, a.open[m][e.entry]-t*a.meanOpen[m][e.entry])
 			}
-			a.share[e.entry] = math.Max(0, a.share[e.entry]-t*a.meanShare[e.entry])
+			a.share[e.entry] = max(0, a.share[e.entry]-t*a.meanShare[e.entry])
 		}
 	}
 	for st, list := range r.holders {
@@ -233,7 +236,7 @@ func (r *Relaxation) move(t float64) {
 	}
 	for i := range r.triangles {
 		b := &r.triangles[i]
-		b.beta = math.Max(0, b.beta-t*b.mean)
+		b.beta = max(0, b.beta-t*b.mean)
 	}
 	if r.limits.move(t) {
 		r.limits.apply(r.in)
@@ -259,7 +262,7 @@ func (r *Relaxation) project(list []holder) {
 	}
 	for _, h := range list {
 		s := &r.rows[h.row].share[h.entry]
-		*s = math.Max(0, *s-off)
+		*s = max(0, *s-off)
 	}
 	r.scratch = v
 }

@@ -68,7 +68,7 @@
 // Assumptions: those of the transit model. Failure modes: the inequalities are
 // those of two ways at a time and leave a gap where the best designs mix open and
 // half-open ways; utilities far from travel times (|u - D| above about 5) make Y a
-// poor measure of shares; networks of many stations keep the bound of pairs by
-// themselves for the pairs whose ways could lie almost anywhere, and for all pairs above
-// 150 stations.
+// poor measure of shares; in networks of many stations the pairs whose ways could lie
+// almost anywhere keep the bound of pairs by themselves (maxEntries), and so does the
+// whole network above maxStations.
 package bound

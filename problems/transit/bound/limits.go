@@ -25,6 +25,10 @@ type limits struct {
 	flow       []float64   // by link
 	mean       [][]float64
 	meanNu     float64
+	// Steps are in units of the largest derivatives seen, by group and of nu:
+	// multipliers are about 1 and derivatives as large as costs.
+	unit   []float64
+	unitNu float64
 }
 
 func newLimits(nw *network.Network, o Options) *limits {
@@ -51,12 +55,13 @@ func newLimits(nw *network.Network, o Options) *limits {
 				tau = []float64{a.Cost / cost, nw.Links[m].Cost / cost, 0}
 			}
 			if o.Least != nil {
-				least = math.Max(least, o.Least[m])
+				least = max(least, o.Least[m])
 			}
 		}
 		l.groups, l.cost, l.least = append(l.groups, g), append(l.cost, cost), append(l.least, least)
 		l.tau, l.best, l.mean = append(l.tau, tau), append(l.best, append([]float64(nil), tau...)), append(l.mean, make([]float64, len(tau)))
 	}
+	l.unit = make([]float64, len(l.cost))
 	return l
 }
 
@@ -159,14 +164,21 @@ func (l *limits) end(r *Relaxation) (g2 float64) {
 			spent += l.cost[g] * l.tau[g][i] * l.flow[e]
 		}
 		i := len(links)
-		mean[i] = momentum*mean[i] - fresh*c*l.least[g]
-		spent += l.cost[g] * l.tau[g][i] * l.least[g]
-		g2 += spread(mean)
+		if l.least[g] > 0 {
+			mean[i] = momentum*mean[i] - fresh*c*l.least[g]
+			spent += l.cost[g] * l.tau[g][i] * l.least[g]
+		} else {
+			mean = mean[:i]
+		}
+		length := spread(mean)
+		l.unit[g] = max(l.unit[g], math.Sqrt(length))
+		g2 += length / (1 + l.unit[g])
 	}
 	if !math.IsInf(l.budget, 1) {
 		l.meanNu = momentum*l.meanNu + fresh*(l.budget-spent)
 		if l.meanNu < 0 || l.nu > 0 {
-			g2 += l.meanNu * l.meanNu
+			l.unitNu = max(l.unitNu, math.Abs(l.meanNu))
+			g2 += l.meanNu * l.meanNu / (1 + l.unitNu)
 		}
 	}
 	return g2
@@ -193,7 +205,7 @@ func (r *Relaxation) forcedFlows() {
 		if !(x > 0) || r.loss[p.st] == 0 {
 			continue
 		}
-		flow := math.Max(0, 1-r.borne[p.st]) * p.w * x / (x + r.wide[p.st])
+		flow := max(0, 1-r.borne[p.st]) * p.w * x / (x + r.wide[p.st])
 		if flow == 0 {
 			continue
 		}
@@ -224,11 +236,11 @@ func (l *limits) move(t float64) bool {
 		return false
 	}
 	if !math.IsInf(l.budget, 1) {
-		l.nu = math.Max(0, l.nu-t*l.meanNu)
+		l.nu = max(0, l.nu-t*l.meanNu/(1+l.unitNu))
 	}
 	for g, tau := range l.tau {
 		for i := range tau {
-			tau[i] -= t * l.mean[g][i]
+			tau[i] -= t * l.mean[g][i] / (1 + l.unit[g])
 		}
 		if l.least[g] == 0 { // its multiplier would waste
 			tau[len(tau)-1] = 0
@@ -260,7 +272,7 @@ func simplex(v []float64) {
 		}
 		if !out {
 			for i := range v {
-				v[i] = math.Max(0, v[i]-off)
+				v[i] = max(0, v[i]-off)
 			}
 		}
 	}

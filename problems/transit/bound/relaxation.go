@@ -82,49 +82,52 @@ func New(nw *network.Network, o Options, workers int) *Relaxation {
 	return r
 }
 
-// maxEntries bounds the memory of the rows, and maxStations that of the triangles.
+// maxEntries bounds the memory of the rows, maxStations that of arrays over two stations.
 const (
 	maxEntries  = 2_000_000
-	maxStations = 150
+	maxStations = 2000
 )
 
 // addRows gives rows to the pairs that can pay for themselves, those with the
 // fewest stations on their ways first, as far as memory goes.
 func (r *Relaxation) addRows(ways []float64) {
 	in := r.in
-	if in.n > maxStations {
-		for _, v := range ways {
-			r.rest += v
-		}
-		r.done = true
-		return
+	near := func(p pair, v int) bool {
+		from, to := int(p.st)/in.n, int(p.st)%in.n
+		c := in.cheap[from*in.n+v] + in.cheap[v*in.n+to]
+		return c < p.m || r.limits != nil && !math.IsInf(c, 1)
 	}
-	var all []*row
+	type candidate struct{ pair, size int }
+	var all []candidate
 	for k, p := range in.pairs {
 		if ways[k] == 0 && r.limits == nil || math.IsInf(in.fast[p.st], 1) {
 			continue
 		}
+		c := candidate{pair: k}
+		for v := range in.n {
+			if near(p, v) {
+				c.size++
+			}
+		}
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return a.size - b.size })
+	entries := 0
+	for _, c := range all {
+		if entries += c.size * c.size; entries > maxEntries {
+			r.rest += ways[c.pair]
+			r.limits.fix()
+			continue
+		}
 		local, size := make([]int16, in.n), 0
-		from, to := int(p.st)/in.n, int(p.st)%in.n
 		for v := range local {
 			local[v] = -1
-			c := in.cheap[from*in.n+v] + in.cheap[v*in.n+to]
-			if r.limits == nil && c < p.m || r.limits != nil && !math.IsInf(c, 1) {
+			if near(in.pairs[c.pair], v) {
 				local[v] = int16(size)
 				size++
 			}
 		}
-		all = append(all, &row{pair: k, local: local, size: size})
-	}
-	slices.SortStableFunc(all, func(a, b *row) int { return a.size - b.size })
-	entries := 0
-	for _, a := range all {
-		if entries += a.size * a.size; entries > maxEntries {
-			r.rest += ways[a.pair]
-			r.limits.fix()
-			continue
-		}
-		r.rows = append(r.rows, newRow(a.pair, a.local, a.size, ways[a.pair]))
+		r.rows = append(r.rows, newRow(c.pair, local, size, ways[c.pair]))
 	}
 }
 
