@@ -7,11 +7,11 @@ import (
 	"github.com/bilevel-go/bilevel/problems/transit/network"
 )
 
-// Work on the profit bound, in partial ways looked at, so that it is the same on
-// every machine: about 0.1 s and 1.5 s for Seville.
+// Work on the profit bound is counted in partial ways looked at, so that the bound
+// is the same on every machine.
 const (
-	quickWork = 500_000
-	fullWork  = 8_000_000
+	quickWork  = 500_000
+	effortUnit = 1_000_000 // work of one unit of Options.BoundEffort
 )
 
 // ceiling is the bound on the profit of every design within the limits, which is
@@ -19,13 +19,16 @@ const (
 type ceiling struct {
 	network *network.Network
 	limits  *limits
+	work    int
 
 	lock  sync.Mutex
 	r     *bound.Relaxation
 	tight bool
 }
 
-func newCeiling(n *network.Network, l *limits) *ceiling { return &ceiling{network: n, limits: l} }
+func newCeiling(n *network.Network, l *limits, effort float64) *ceiling {
+	return &ceiling{network: n, limits: l, work: int(effort * effortUnit)}
+}
 
 // next is quick the first time.
 func (c *ceiling) next() float64 {
@@ -52,13 +55,13 @@ func (c *ceiling) value() float64 {
 
 func (c *ceiling) start() {
 	c.r = bound.New(c.network, c.limits.bound(), 0)
-	c.tight = c.r.Improve(quickWork, 0, nil)
+	c.tight = c.r.Improve(min(quickWork, c.work), 0, nil)
 }
 
 func (c *ceiling) tighten() {
 	if !c.tight {
 		c.tight = true
-		c.r.Improve(fullWork, 0, nil)
+		c.r.Improve(c.work, 0, nil)
 	}
 }
 

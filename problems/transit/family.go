@@ -64,7 +64,7 @@ func (f Family) Open(r problems.Request) (*problems.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.ceiling = newCeiling(n, limits)
+	d.ceiling = newCeiling(n, limits, o.BoundEffort)
 	var p *bilevel.Problem
 	if faithful := r.Mode == bilevel.Faithful && (r.Method == "" || r.Method == "blocc"); faithful {
 		p, err = d.published(o, limits)

@@ -32,6 +32,7 @@ type Options struct {
 	Symmetric     bool    `opt:"symmetric" doc:"both directions of a link get the same capacity"`
 	Force         string  `opt:"force" doc:"links that must have some capacity at least, such as 1>2:0.5,2>1:0.5"`
 	Forbid        string  `opt:"forbid" doc:"links that must not be built, such as 3>4,4>3"`
+	BoundEffort   float64 `opt:"bound_effort" default:"10" range:"[0,1e6]" doc:"work on the profit bound: 10 takes about a second for transit/seville, more is tighter (docs/transit.md)"`
 	Run           int     `opt:"run" default:"1" range:"[1,10]" doc:"faithful mode: number of the published start (transit/9node has 10)"`
 	Start         string  `opt:"start" default:"all" doc:"first capacities: all (what everybody needs on the shortest path), none, or one number for every link"`
 }
