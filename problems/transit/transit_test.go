@@ -19,6 +19,9 @@ import (
 
 func openInstance(t testing.TB, name string, set map[string]string) *problems.Instance {
 	t.Helper()
+	if set == nil {
+		set = map[string]string{"bound_effort": "1"} // tests of the bound itself are in package bound
+	}
 	in, err := Family{}.Open(problems.Request{Name: name, Seed: 1, Set: set})
 	if err != nil {
 		t.Fatal(err)

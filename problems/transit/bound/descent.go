@@ -7,12 +7,13 @@ import (
 
 const (
 	momentum = 0.8  // of the averaged subgradient
-	level    = 0.02 // the step aims that far below the best bound
-	patience = 15   // iterations without progress that shorten the step
-	shorten  = 0.7
+	level    = 0.05 // the step aims that far below the best bound
+	patience = 12   // iterations without progress that shorten the step
+	shorten  = 0.75
 	rough    = 0.02 // step from which prices are placed on links
 	again    = 0.2  // step that this begins with
 	shortest = 1e-3 // step that ends the descent
+	astray   = 0.5  // excess over the best bound from which the descent starts again there
 	every    = 5    // iterations between two separations
 )
 
@@ -26,6 +27,10 @@ func (r *Relaxation) Improve(work, workers int, stop func() bool) (done bool) {
 	for !r.done && work > 0 && (stop == nil || !stop()) {
 		total, _, visits := r.evaluate(coarse, workers)
 		work -= visits + len(r.paid) + len(r.triangles) + len(r.rows)
+		if total > r.best+astray*r.size(r.best) {
+			r.back()
+			continue
+		}
 		r.keep(total)
 		g2 := r.subgradient()
 		if !(g2 > 0) {
@@ -102,6 +107,23 @@ func (r *Relaxation) restore() {
 	for st, list := range r.holders {
 		r.borne[st] = r.sum(list)
 	}
+}
+
+// back returns to the best multipliers, with no direction, where averages of
+// subgradients that cancel each other have led astray.
+func (r *Relaxation) back() {
+	r.restore()
+	for _, a := range r.rows {
+		for m := range measures {
+			clear(a.meanOpen[m])
+		}
+		clear(a.meanShare)
+	}
+	for i := range r.triangles {
+		r.triangles[i].mean = 0
+	}
+	r.limits.back()
+	r.step *= shorten
 }
 
 // prove evaluates the best multipliers on the fine grid and goes on from there.

@@ -133,6 +133,17 @@ func (l *limits) restore() bool {
 	return true
 }
 
+// back forgets averages.
+func (l *limits) back() {
+	if l == nil {
+		return
+	}
+	l.meanNu = 0
+	for _, m := range l.mean {
+		clear(m)
+	}
+}
+
 func (l *limits) begin() {
 	if l != nil {
 		clear(l.flow)
