@@ -52,6 +52,9 @@ func (c *chain) run(seed uint64, id int, budget int, pool [][]float64, stop func
 		s.repair()
 	}
 	s.paths.work = 0
+	if c.kicks == 0 && c.at == 0 && c.s.g.large() && s.limited == nil {
+		c.slide(seed, id, budget, stop)
+	}
 	for s.paths.work < budget && !stop() {
 		if !c.climb(c.stream(seed, id, 1), budget, stop) {
 			break

@@ -32,22 +32,26 @@ type Options struct {
 }
 
 const (
-	chains   = 8
-	patience = 12 // rounds without a better design that end the search
-	perRound = 2_000_000
-	head     = 3 // round, idle rounds, best merit
-	perChain = 5 // the scalars of memory
+	manyChains = 8
+	patience   = 12 // rounds without a better design that end the search
+	perRound   = 2_000_000
+	head       = 3 // round, idle rounds, best merit
+	perChain   = 5 // the scalars of memory
 )
 
 // New prepares the search. n must be valid and Forbidden nil or of one entry per link.
 func New(n *network.Network, o Options) *Search {
 	g := newGraph(n)
-	s := &Search{g: g, o: o, budget: min(perRound, 100*g.n*g.n*g.links)}
+	s := &Search{g: g, o: o, budget: max(min(perRound, 100*g.n*g.n*g.links), g.n*g.links*(g.n+g.links)/2)}
+	count := manyChains
+	if g.large() {
+		count = fewChains
+	}
 	if newLimited(g, &o) != nil {
 		s.budget *= 4 // its trials are dearer
 	}
 	near := nearest(g)
-	for range chains {
+	for range count {
 		st := newState(g)
 		if o.Budget > 0 {
 			st.budget, st.penalty = o.Budget, g.priceOfMoney()
@@ -105,15 +109,15 @@ func nearest(g *graph) [][]int32 {
 }
 
 // Memory is the length of the memory that Round keeps between rounds.
-func (s *Search) Memory() int { return head + s.g.links + chains*(perChain+2*s.g.links) }
+func (s *Search) Memory() int { return head + s.g.links + len(s.chains)*(perChain+2*s.g.links) }
 
 // Round does one round. memory is zero before the first one; rounds follow each
 // other with the same seed. done reports that many rounds have brought nothing
 // better. When stop reports true the round ends early and memory is of no use.
 func (s *Search) Round(memory []float64, seed uint64, workers int, stop func() bool) (done bool) {
 	first := memory[0] == 0
-	views := make([]*memoryView, chains)
-	pool := make([][]float64, chains)
+	views := make([]*memoryView, len(s.chains))
+	pool := make([][]float64, len(s.chains))
 	for i, c := range s.chains {
 		views[i] = s.view(memory, i)
 		if first {
@@ -125,7 +129,7 @@ func (s *Search) Round(memory []float64, seed uint64, workers int, stop func() b
 	if first {
 		memory[2] = math.Inf(-1)
 	}
-	_ = parallel.Do(workers, chains, func(i int) error { // the jobs return no error
+	_ = parallel.Do(workers, len(s.chains), func(i int) error { // the jobs return no error
 		s.chains[i].run(seed, i, s.budget, pool, stop)
 		views[i].save(&s.chains[i].memory)
 		return nil
@@ -141,6 +145,7 @@ func (s *Search) Round(memory []float64, seed uint64, workers int, stop func() b
 	if memory[2] == math.Inf(-1) {
 		// No chain has finished its first climb: the best design on the way.
 		s.underWay(memory)
+		memory[1] = 0
 	}
 	return memory[1] >= patience
 }
@@ -157,12 +162,18 @@ func (s *Search) underWay(memory []float64) {
 }
 
 // start sets the first design of a chain: everything open, nothing built, then
-// random halves.
+// random halves; on a large network everything open, then at random prices.
 func (s *Search) start(c *chain, v *memoryView, id int, seed uint64) {
 	rng := c.stream(seed, id, 3)
 	for l := range v.now {
 		switch {
-		case c.s.fixed[l] || id == 1 || id > 1 && rng.IntN(2) == 0:
+		case c.s.fixed[l]:
+			v.now[l] = closed
+		case id == 0:
+			v.now[l] = 0
+		case s.g.large():
+			v.now[l] = first * rng.Float64()
+		case id == 1 || rng.IntN(2) == 0:
 			v.now[l] = closed
 		default:
 			v.now[l] = 0
