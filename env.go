@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/bilevel-go/bilevel/vec"
 )
@@ -30,6 +31,7 @@ type runState struct {
 	state   registry
 	notes   []Note
 	outer   int
+	elapsed func() time.Duration
 	resumed *State
 }
 
@@ -41,6 +43,10 @@ func (e *Env) Stopped() bool { return e.run.stop.Load() && e.Dense() != nil }
 
 // Outer is the number of finished outer iterations.
 func (e *Env) Outer() int { return e.run.outer }
+
+// Elapsed is the wall time since the start of the run, earlier parts of a resumed one
+// included. No answer may depend on it.
+func (e *Env) Elapsed() time.Duration { return e.run.elapsed() }
 
 // Sub returns an environment whose state is kept under names that begin with
 // name: a composite method starts its parts in it.

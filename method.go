@@ -56,7 +56,10 @@ type Progress struct {
 	// Flatness (spec: delta = max(|f(x,y_g)-f(x,y_gamma)| - c|y_g-y_gamma|^alpha, 0))
 	// and the size of the omitted term relative to that of grad_x f.
 	Delta, Omitted float64
-	Counts         Counts
+	// Verdict is what a certificate measured in this iteration says of (X, Y), in a few
+	// words; "" where none was.
+	Verdict string
+	Counts  Counts
 }
 
 // reset makes p the report of a fresh iteration; what the method set last time
@@ -65,4 +68,5 @@ func (p *Progress) reset() {
 	n := math.NaN()
 	p.Upper, p.Lower, p.Stationarity, p.Gap, p.Violation = n, n, n, n, n
 	p.Step, p.Delta, p.Omitted, p.Gamma = n, n, n, n
+	p.Verdict = ""
 }

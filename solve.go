@@ -62,6 +62,7 @@ func SolveModel(ctx context.Context, name string, m Model, x0, y0 vec.Vector, me
 	if s.Clock != nil {
 		elapsed = func() time.Duration { return before + s.Clock() }
 	}
+	e.run.elapsed = elapsed
 	stop := ctx
 	if s.TimeLimit > 0 && s.Clock == nil {
 		var cancel context.CancelFunc

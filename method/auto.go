@@ -35,8 +35,9 @@ import (
 //     hypergradient of a singular lower level cannot.
 //
 // A problem that offers a search of its own ([bilevel.Searcher]) is searched by it
-// first; its answer is measured at once, and phi is descended from there only
-// where the measurement found a way down.
+// first. The answer of its first round is measured at once, so that there is a verified
+// one early, and the last one at the end; phi is descended from there only where the
+// measurement found a way down.
 //
 // Of the answers that were certified the one with the best verdict is returned,
 // of equals the one with the lowest f.

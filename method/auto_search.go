@@ -1,6 +1,7 @@
 package method
 
 import (
+	"context"
 	"math"
 
 	"github.com/bilevel-go/bilevel"
@@ -72,7 +73,7 @@ func (a *auto) startSearch(e *bilevel.Env) (bilevel.Iteration, error) {
 	oracle := a.p.Oracle.(bilevel.Searcher)
 	s := &search{a: a, e: e, oracle: oracle, lvl: newLevel(e, nil), state: e.Block("state", vec.NewDense(oracle.SearchState())),
 		x: e.BlockFrom("x", e.StartX()), y: e.BlockFrom("y", e.StartY()), trial: e.StartX(), at: e.StartY(),
-		phi: e.Scalar("phi", math.MaxFloat64), rounds: e.Scalar("rounds", 0), bound: math.Inf(-1)}
+		phi: e.Scalar("phi", math.MaxFloat64), rounds: e.Scalar("rounds", 0), early: e.Scalar("early", 0), bound: math.Inf(-1)}
 	if a.p.Coupling != nil {
 		s.mu, s.atMu = e.Block("mu", e.NewMultiplier()), e.NewMultiplier()
 	}
@@ -98,11 +99,19 @@ type search struct {
 	at, atMu vec.Vector
 	phi      *float64
 	rounds   *float64
+	early    *float64 // the answer of the first round has been measured
 	bound    float64
 }
 
-// Step does one round.
+// earlyLimit is the number of lower variables up to which the answer of the first
+// round is measured before the search goes on: beyond, that takes longer than the search.
+const earlyLimit = 20_000
+
+// Step does one round, or measures the answer of the first one.
 func (s *search) Step(p *bilevel.Progress) (bilevel.Status, error) {
+	if *s.rounds == 1 && *s.early == 0 && s.a.p.NY <= earlyLimit {
+		return bilevel.Running, s.verifyEarly(p)
+	}
 	done, err := s.oracle.Search(vec.Slice(s.trial), vec.Slice(s.state), bilevel.SearchRound{
 		Seed: s.e.Settings.Seed, Workers: s.e.Settings.Workers, Stop: s.e.Stopped})
 	if err != nil || s.e.Stopped() {
@@ -136,4 +145,30 @@ func (s *search) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		return bilevel.Running, nil
 	}
 	return bilevel.Converged, nil
+}
+
+// verifyEarly measures the answer of the first round, so that there is a verified one
+// long before the search ends. Where the search's last answer turns out worse by its
+// certificate, this one stands.
+func (s *search) verifyEarly(p *bilevel.Progress) error {
+	p.Phase = "verification of a first answer"
+	p.X, p.Y, p.Mu = s.x, s.y, s.mu
+	var mu []float64
+	if s.mu != nil {
+		mu = vec.Slice(s.mu)
+	}
+	c, err := certify.Measure(whileRunning{context.Background(), s.e}, s.a.p, vec.Slice(s.x), vec.Slice(s.y), mu, certify.Settings{Seed: s.e.Settings.Seed})
+	if err != nil || s.e.Stopped() {
+		if s.e.Stopped() {
+			err = nil
+		}
+		return err
+	}
+	*s.early = 1
+	p.Stationarity = float64(c.Hypergradient.Norm)
+	s.a.best.offer(s.x, s.y, s.mu, c)
+	observe(s.e, p, false)
+	p.Verdict = verdictText(c)
+	s.a.e.Note("after %.1f s a first answer, phi = %.9g: %s; the search goes on", s.a.e.Elapsed().Seconds(), *s.phi, p.Verdict)
+	return nil
 }

@@ -3,9 +3,11 @@ package method
 import (
 	"context"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/certify"
 	"github.com/bilevel-go/bilevel/set"
 )
 
@@ -77,6 +79,31 @@ func TestAutoGoesOnFromTheProblemsOwnSearch(t *testing.T) {
 	}
 }
 
+// verdicts collects the verdicts of a run by iteration.
+type verdicts map[int]string
+
+func (v verdicts) Record(p *bilevel.Progress) error {
+	if p.Verdict != "" {
+		v[p.Iteration] = p.Verdict
+	}
+	return nil
+}
+
+// The answer of the first round is measured before the search goes on.
+func TestAutoMeasuresASearchsFirstAnswer(t *testing.T) {
+	v := verdicts{}
+	r, err := bilevel.Solve(context.Background(), combed(t, new(grid)), new(Auto), bilevel.Settings{Seed: 1, Recorder: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v[2] == "" || v[r.Iterations] != certify.Verified.String() {
+		t.Errorf("verdicts %v of %d iterations, want one at the second and %q at the last", v, r.Iterations, certify.Verified)
+	}
+	if n := r.Notes[0]; n.Iteration != 1 || !strings.Contains(n.Text, v[2]) {
+		t.Errorf("first note %+v, want the verdict %q", n, v[2])
+	}
+}
+
 func TestAutoResumesASearch(t *testing.T) {
 	whole, err := bilevel.Solve(context.Background(), combed(t, new(grid)), new(Auto), bilevel.Settings{Seed: 1})
 	if err != nil {
@@ -91,7 +118,7 @@ func TestAutoResumesASearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rest.X[0] != whole.X[0] || rest.Iterations != whole.Iterations || g.calls != 200-77 {
+	if rest.X[0] != whole.X[0] || rest.Iterations != whole.Iterations || g.calls != 200-76 { // the second iteration measures the first answer
 		t.Errorf("resumed: x = %v after %d iterations, %d rounds; uninterrupted: %v after %d", rest.X[0], rest.Iterations, g.calls, whole.X[0], whole.Iterations)
 	}
 }

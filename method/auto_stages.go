@@ -185,7 +185,7 @@ func (v *verification) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	if err != nil {
 		return bilevel.Running, err
 	}
-	p.Stationarity = float64(c.Hypergradient.Norm)
+	p.Stationarity, p.Verdict = float64(c.Hypergradient.Norm), verdictText(c)
 	a.best.offer(a.x, a.y, a.mu, c)
 	*a.down = 0
 	if descends(c) {
@@ -213,6 +213,14 @@ func (v *verification) Step(p *bilevel.Progress) (bilevel.Status, error) {
 		}
 	}
 	return bilevel.Running, nil
+}
+
+// verdictText is the verdict with the bound, where there is one.
+func verdictText(c *certify.Certificate) string {
+	if c.Bound == nil {
+		return c.Verdict.String()
+	}
+	return fmt.Sprintf("%s, none below %.6g", c.Verdict, float64(c.Bound.Value))
 }
 
 // worthwhileGap is the relative gain in g at which another lower solution is

@@ -69,7 +69,7 @@ func (l *lines) Above() io.Writer  { return l.w }
 func (l *lines) Close()            {}
 
 func (l *lines) Iteration(p *bilevel.Progress) {
-	if p.Elapsed < l.next {
+	if p.Elapsed < l.next && p.Verdict == "" {
 		return
 	}
 	l.next = p.Elapsed + time.Second
@@ -92,6 +92,9 @@ func progressText(p *bilevel.Progress) string {
 	add("stationarity", p.Stationarity, "%.1e")
 	if p.Phase != "" {
 		parts = append(parts, p.Phase)
+	}
+	if p.Verdict != "" {
+		parts = append(parts, p.Verdict)
 	}
 	return strings.Join(parts, "  ")
 }
@@ -134,6 +137,9 @@ func (b *bar) Above() io.Writer { return b.progress }
 func (b *bar) Interrupting() { b.Phase(interrupting) }
 
 func (b *bar) Iteration(p *bilevel.Progress) {
+	if p.Verdict != "" {
+		fmt.Fprintln(b.progress, progressText(p)) // stays above the bar
+	}
 	if p.Elapsed < b.next {
 		return
 	}
