@@ -45,6 +45,9 @@ in which y and multipliers may be left out: the lower level is then solved here.
 		Example: `  bilevel certify runs/svm-auto-1
   echo '{"x": [0.986224826650]}' | bilevel certify --problem toy/blocc-2 --point -`,
 		Args: func(c *cobra.Command, args []string) error {
+			if o.network != "" && o.problem == "" {
+				o.problem = networkProblem
+			}
 			if o.problem != "" || o.point != "" {
 				switch {
 				case len(args) > 0:
@@ -62,6 +65,7 @@ in which y and multipliers may be left out: the lower level is then solved here.
 		f.StringVar(&o.problem, "problem", "", "problem or FILE.yaml that the point is an answer to")
 		f.StringVar(&o.point, "point", "", "`file` with the point, or - for standard input")
 		o.choice.define(f, true)
+		o.choice.defineNetwork(f)
 	})
 	group(c, "Output", func(f *pflag.FlagSet) { f.BoolVar(&o.json, "json", false, "print JSON") })
 	register(c, "problem", completeFlag(problemNames))

@@ -301,3 +301,33 @@ func TestRepeatIsACommandLine(t *testing.T) {
 		t.Errorf("%v gives\n%s\nwant\n%s", r.Details.Command, got, want)
 	}
 }
+
+// A network of the user's own is named by --network alone, by its problem, or by --set.
+func TestNetworkFlag(t *testing.T) {
+	s := newSession(t)
+	if err := os.Mkdir("town", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"network.yaml": "name: town\ntime_weight: 0.1\ncoordinates: none\n",
+		"stations.csv": "id\na\nb\n",
+		"links.csv":    "from,to,time,cost\na,b,8,0.6\nb,a,8,0.6\n",
+		"demand.csv":   "from,to,trips,alternative,margin\na,b,900,20,1.2\nb,a,800,20,1.2\n",
+	} {
+		if err := os.WriteFile(filepath.Join("town", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.run("solve", "--network", "town", "--out", "r", "--json", "--quiet").want(exitSolved)
+	alone := untimed(s.out)
+	s.run("solve", "transit", "--set", "network=town", "--out", "r2", "--json", "--quiet").want(exitSolved)
+	if got := untimed(s.out); got != alone {
+		t.Errorf("--set network=town gives\n%s\n--network town gives\n%s", got, alone)
+	}
+	s.run("certify", "--network", "town", "--point", "r/design.json", "--json").want(exitSolved)
+	s.run("solve", "--network", "town", "--set", "network=town").want(exitInput)
+	s.run("solve", "--network", "nowhere").want(exitInput)
+	if !strings.Contains(s.err, "nowhere") {
+		t.Errorf("message %q", s.err)
+	}
+}

@@ -41,6 +41,7 @@ its settings and the mode are taken.`,
 		f.StringVar(&o.methods, "methods", "", "names of `bilevel list methods`, separated by commas")
 		f.StringVar(&o.seeds, "seeds", "1", "seeds such as 1-10 or 1,4,7-9")
 		o.choice.define(f, false)
+		o.choice.defineNetwork(f)
 	})
 	group(c, "When to stop each run", o.limits.define)
 	group(c, "Output", func(f *pflag.FlagSet) {

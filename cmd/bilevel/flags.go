@@ -23,6 +23,16 @@ type choice struct {
 	seed uint64
 	set  []string
 	data string
+	// network is a folder with a network of the user's own; defined by some commands.
+	network string
+}
+
+// networkProblem is what --network alone asks for.
+const networkProblem = "transit"
+
+// defineNetwork adds --network.
+func (o *choice) defineNetwork(f *pflag.FlagSet) {
+	f.StringVar(&o.network, "network", "", "`directory` with a transit network of your own, short for --set network=DIR; the problem is then "+networkProblem+" unless named")
 }
 
 // dataVariable names the environment variable that stands for --data.
@@ -80,6 +90,12 @@ func (o *choice) settings() (map[string]string, error) {
 			return nil, &bilevel.SettingError{Field: "set", Value: strconv.Quote(kv), Allowed: "each key once, and " + key + " was set already"}
 		}
 		all[key] = strings.TrimSpace(value)
+	}
+	if o.network != "" {
+		if _, twice := all["network"]; twice {
+			return nil, &bilevel.SettingError{Field: "network", Value: strconv.Quote(o.network), Allowed: "either --network or --set network="}
+		}
+		all["network"] = o.network
 	}
 	return all, nil
 }

@@ -87,9 +87,10 @@ Ctrl-C leaves a checkpoint, from which --resume goes on to the same bits.`,
   bilevel solve toy/blocc-2 --method blocc --set gamma=5 --mode faithful
   bilevel solve svm --time-limit 10s --out runs/mine --json
   bilevel solve --resume runs/mine
+  bilevel solve --network my-town           which links of a transit network to build
   bilevel solve svm --help                  also lists the settings of svm and of --method`,
 		Args: func(c *cobra.Command, args []string) error {
-			if o.resume != "" && len(args) == 0 {
+			if (o.resume != "" || o.network != "") && len(args) == 0 {
 				return nil
 			}
 			return exactly(1, "one problem or file")(c, args)
@@ -102,12 +103,16 @@ Ctrl-C leaves a checkpoint, from which --resume goes on to the same bits.`,
 			if o.resume != "" {
 				return a.resume(c, args, o)
 			}
+			if len(args) == 0 {
+				args = []string{networkProblem}
+			}
 			return a.solve(c, args[0], o)
 		},
 	}
 	group(c, "What to solve", func(f *pflag.FlagSet) {
 		f.StringVar(&o.method, "method", run.DefaultMethod, "method `name`, see: bilevel list methods")
 		o.choice.define(f, true)
+		o.choice.defineNetwork(f)
 	})
 	group(c, "When to stop", o.limits.define)
 	group(c, "Output", func(f *pflag.FlagSet) {
@@ -179,7 +184,7 @@ func (a *app) resume(c *cobra.Command, args []string, o *solveFlags) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"method", "mode", "seed", "set", "tolerance", "data", "out", "force"} {
+	for _, name := range []string{"method", "mode", "seed", "set", "network", "tolerance", "data", "out", "force"} {
 		if c.Flags().Changed(name) {
 			return &bilevel.SettingError{Field: "--" + name, Value: c.Flags().Lookup(name).Value, Allowed: "not set with --resume: the run keeps its own"}
 		}

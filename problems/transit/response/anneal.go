@@ -21,7 +21,7 @@ func (s *Solver) anneal() bool {
 	var prices []float64
 	s.annealed = true
 	defer func() { s.annealed = false }()
-	for t := lead / moderate; t > 1; t /= cooling {
+	for t := math.Min(lead/moderate, hottest); t > 1; t /= cooling {
 		s.heat(t)
 		if s.run(prices); !floats.HasNaN(s.lambda) {
 			prices = s.begin

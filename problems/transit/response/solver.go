@@ -100,9 +100,11 @@ const (
 	smallest  = 1e-16
 	floor     = 1e-9
 	// moderate is the lead of a pair's utility over its path's time that needs no
-	// temperature, cooling the factor between temperatures.
+	// temperature, cooling the factor between temperatures, and hottest the first one at
+	// most: larger utilities leave no precision for prices.
 	moderate = 6
 	cooling  = 1.7
+	hottest  = 1e4
 	// A path that is dearer by dear than the pair's price and carries less than the
 	// part seldom of its demand is dropped while the gap is above early, where there
 	// are many paths.

@@ -387,3 +387,24 @@ func TestPaths(t *testing.T) {
 		t.Error("no pair uses several paths: the test shows nothing")
 	}
 }
+
+// Utilities of any size end the solver: with an answer, or short of its tolerance.
+func TestHugeUtilitiesEnd(t *testing.T) {
+	n := open(t, "3node").Network
+	huge := *n
+	huge.TimeWeight = 1e300
+	m, err := NewModel(&huge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, x := NewSolver(m), make([]float64, m.Links)
+	for e := range x {
+		x[e] = 0.3
+	}
+	if err := s.Solve(math.Inf(1), x, nil); err != nil && !errors.Is(err, ErrNumerical) {
+		t.Error(err)
+	}
+	if s.Answer.Steps > 2*s.limit {
+		t.Errorf("%d steps", s.Answer.Steps)
+	}
+}
