@@ -111,6 +111,8 @@ func (v *Vector) Clamp(lo, hi float64) {
 // corrections, and releases g.
 func (v *Vector) Adam(m, s, g vec.Vector, p vec.AdamStep) {
 	mv, sv, gv := m.(*Vector), s.(*Vector), g.(*Vector)
+	mv.store() // moments that are zero without storage would make the first step a program of its own
+	sv.store()
 	numbers := []float64{p.Beta1, 1 - p.Beta1, p.Beta2, 1 - p.Beta2,
 		p.Rate / (1 - math.Pow(p.Beta1, p.T)), 1 / math.Sqrt(1-math.Pow(p.Beta2, p.T)), p.Epsilon, 1 - p.Rate*p.Decay}
 	in := []*Array{v.a, mv.a, sv.a, gv.a}
@@ -129,6 +131,13 @@ func (v *Vector) Adam(m, s, g vec.Vector, p vec.AdamStep) {
 	mv.Set(out[1])
 	sv.Set(out[2])
 	gv.Zero()
+}
+
+// store gives a vector that is zero a storage of its own.
+func (v *Vector) store() {
+	if v.a.kind == zero {
+		v.Set(v.space.Float32s(make([]float32, v.n), v.n))
+	}
 }
 
 // Finite reports whether no component is NaN or infinite.

@@ -18,6 +18,9 @@ type batch struct {
 	// states are those at x, in the mode of training.
 	states, x *device.Array
 	training  bool
+	// passed is the x of the last forward pass, which operations of one program share.
+	passed         *device.Array
+	passedTraining bool
 }
 
 // upload puts a micro-batch on the device.

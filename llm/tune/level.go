@@ -35,7 +35,7 @@ type backbone struct {
 	network *network.Network
 	adapter *weights.Adapter
 	dropout float64
-	x       layout
+	x       device.Layout
 	head    []int // shape of the head, [V, H]
 	frozen  frozen
 	name    string
@@ -122,11 +122,7 @@ func (m *backbone) forward(t *device.Trace, a args) *graph.Node {
 	return device.Memo(t, key, func() *graph.Node {
 		var adapter *network.Adapter
 		if a.x != nil {
-			pieces := m.x.pieces(t, a.x)
-			byName := make(map[string]*graph.Node, len(pieces))
-			for i, name := range m.x.names {
-				byName[name] = pieces[i]
-			}
+			byName := m.x.ByName(t, a.x)
 			adapter = lora.Bind(m.adapter, func(name string) *network.Node { return byName[name] })
 			if a.seed != nil {
 				adapter.Dropout, adapter.Seed = m.dropout, graph.ConvertDType(a.seed, dtypes.Uint32)
@@ -201,10 +197,10 @@ func (m *backbone) gradX(o Objective, b *batch, x, y *device.Array, training boo
 	if training && m.dropout > 0 {
 		in[inSeed], name = m.space.Int32s([]int32{b.seed}), "dropout gradient in x, "
 	}
-	outputs := append([]shapes.Shape{shapes.Make(dtypes.Float32, m.x.size())}, scalars(o.figures())...)
+	outputs := append([]shapes.Shape{shapes.Make(dtypes.Float32, m.x.Size())}, scalars(o.figures())...)
 	return m.record(name+o.String(), in, true, outputs, func(t *device.Trace, a args) []*graph.Node {
 		values := o.values(a, m.forward(t, a), graph.StopGradient(a.y))
-		return append([]*graph.Node{join(graph.Gradient(values[0], m.x.pieces(t, a.x)...))}, values...)
+		return append([]*graph.Node{device.Join(graph.Gradient(values[0], m.x.Pieces(t, a.x)...))}, values...)
 	})
 }
 
@@ -216,7 +212,7 @@ func (m *backbone) gradY(o Objective, b *batch, x, y *device.Array, training boo
 	outputs := append([]shapes.Shape{shapes.Make(dtypes.Float32, m.head[0]*m.head[1])}, scalars(o.figures())...)
 	return m.record("gradient in y, "+o.String(), in, false, outputs, func(t *device.Trace, a args) []*graph.Node {
 		values := o.values(a, graph.StopGradient(a.states), a.y)
-		return append([]*graph.Node{join(graph.Gradient(values[0], a.y))}, values...)
+		return append([]*graph.Node{device.Join(graph.Gradient(values[0], a.y))}, values...)
 	})
 }
 

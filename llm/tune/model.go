@@ -22,11 +22,17 @@ type Level struct {
 }
 
 // Work counts what a run has cost, in the units that budgets are given in.
+// Measurements of flatness and evaluations on held-out rows are not in it.
 type Work struct {
 	Tokens   int64 `json:"tokens"`    // token places in forward passes of the backbone, padding included
 	Backward int64 `json:"backward"`  // token places in backward passes of the backbone
 	HeadStep int64 `json:"head_rows"` // scored positions in forward and backward passes of the head
 }
+
+// Passes are the token places in forward and backward passes of the backbone. One
+// weighs as much as the other: with frozen weights both multiply every position by
+// every weight once.
+func (w Work) Passes() int64 { return w.Tokens + w.Backward }
 
 // Model is the bilevel problem for a method: x the low-rank updates, y the output
 // head. It implements bilevel.Model, bilevel.Sampler and bilevel.HeldOut.
@@ -35,6 +41,8 @@ type Model struct {
 	upper, lower *side
 	counts       bilevel.Counts
 	work         Work
+	done         int  // outer iterations that were reported
+	ahead        bool // the current batches are those of an iteration to come
 	heldOut      bool
 	sampled      int // the iteration whose batches are current, -1 at first
 }
@@ -61,6 +69,7 @@ func newModel(b *backbone, upper, lower Level) *Model {
 
 // Sample draws the batches of outer iteration k.
 func (m *Model) Sample(k int) error {
+	m.ahead = k > m.done
 	if k == m.sampled {
 		return nil
 	}
@@ -190,7 +199,7 @@ func (m *Model) evaluate(s *side, x, y vec.Vector) float64 {
 	s.forget()
 	list := m.batches(s)
 	for _, b := range list {
-		m.spend(b, x, false)
+		m.spend(b, x, false, false)
 		s.see(m.value(s.Objective, b, arrayOf(x), arrayOf(y)))
 		if len(list) > 1 {
 			m.space.Run()
@@ -200,10 +209,20 @@ func (m *Model) evaluate(s *side, x, y vec.Vector) float64 {
 }
 
 // spend counts the work of an operation on b: a forward pass of the backbone,
-// unless the states are known, and a pass of the head.
-func (m *Model) spend(b *batch, x vec.Vector, training bool) {
-	if b.states == nil || b.x != arrayOf(x) || b.training != (training && m.dropout > 0) {
-		m.work.Tokens += int64(len(b.host.IDs))
+// unless there was one at this x, perhaps a backward pass, and a pass of the head.
+func (m *Model) spend(b *batch, x vec.Vector, training, backward bool) {
+	training = training && m.dropout > 0
+	known := b.states != nil && b.x == arrayOf(x) && b.training == training || b.passed == arrayOf(x) && b.passedTraining == training
+	b.passed, b.passedTraining = arrayOf(x), training
+	if m.ahead || m.heldOut {
+		return
+	}
+	places := int64(len(b.host.IDs))
+	if !known {
+		m.work.Tokens += places
+	}
+	if backward {
+		m.work.Backward += places
 	}
 	m.work.HeadStep += int64(len(b.host.At))
 }
@@ -212,15 +231,14 @@ func arrayOf(v vec.Vector) *device.Array { return v.(*device.Vector).Array() }
 
 func (m *Model) gradientX(s *side, dst, x, y vec.Vector) {
 	m.accumulate(s, dst.(*device.Vector), func(b *batch) []*device.Array {
-		m.spend(b, x, !m.heldOut)
-		m.work.Backward += int64(len(b.host.IDs))
+		m.spend(b, x, !m.heldOut, true)
 		return m.gradX(s.Objective, b, arrayOf(x), arrayOf(y), !m.heldOut)
 	})
 }
 
 func (m *Model) gradientY(s *side, dst, x, y vec.Vector) {
 	m.accumulate(s, dst.(*device.Vector), func(b *batch) []*device.Array {
-		m.spend(b, x, !m.heldOut)
+		m.spend(b, x, !m.heldOut, false)
 		return m.gradY(s.Objective, b, arrayOf(x), arrayOf(y), !m.heldOut)
 	})
 }

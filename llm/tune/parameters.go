@@ -10,51 +10,13 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// layout places tensors one after the other in a vector.
-type layout struct {
-	names  []string
-	shapes [][]int
-	starts []int // of each tensor, and the length of the vector
-}
-
-func layoutOf(parameters []lora.Parameter) layout {
-	l := layout{starts: []int{0}}
+// layoutOf places the updates' tensors in x.
+func layoutOf(parameters []lora.Parameter) device.Layout {
+	var l device.Layout
 	for _, p := range parameters {
-		n := 1
-		for _, d := range p.Shape {
-			n *= d
-		}
-		l.names = append(l.names, p.Name)
-		l.shapes = append(l.shapes, p.Shape)
-		l.starts = append(l.starts, l.starts[len(l.starts)-1]+n)
+		l.Add(p.Name, p.Shape...)
 	}
 	return l
-}
-
-// size is the length of the vector.
-func (l *layout) size() int { return l.starts[len(l.starts)-1] }
-
-// pieces are the tensors of the vector v, made once in a trace.
-func (l *layout) pieces(t *device.Trace, v *graph.Node) []*graph.Node {
-	return device.Memo(t, "pieces of "+t.Key(v), func() []*graph.Node {
-		all := make([]*graph.Node, len(l.names))
-		for i := range all {
-			all[i] = graph.Reshape(graph.Slice(v, graph.AxisRange(l.starts[i], l.starts[i+1])), l.shapes[i]...)
-		}
-		return all
-	})
-}
-
-// join is the inverse of pieces.
-func join(pieces []*graph.Node) *graph.Node {
-	flat := make([]*graph.Node, len(pieces))
-	for i, p := range pieces {
-		flat[i] = graph.Reshape(p, -1)
-	}
-	if len(flat) == 1 {
-		return flat[0]
-	}
-	return graph.Concatenate(flat, 0)
 }
 
 // frozen are the base model's parameters on the device.

@@ -99,13 +99,17 @@ func (t *Trainer) Adapter(x []float32) *weights.Adapter {
 
 // Stage is one training.
 type Stage struct {
-	Name         string // in records
-	Algorithm    Algorithm
-	Choice       Choice
-	Mode         bilevel.Mode
-	Seed         uint64
-	Steps        int // outer iterations; 0: as many as TimeLimit allows
-	TimeLimit    time.Duration
+	Name      string // in records
+	Algorithm Algorithm
+	Choice    Choice
+	Mode      bilevel.Mode
+	Seed      uint64
+	Steps     int // outer iterations; 0: as many as TimeLimit allows
+	TimeLimit time.Duration
+	// Tokens limits Work.Passes: the training ends after the step that reaches it,
+	// with the status of a time limit. It stands for the time of the training:
+	// TimeLimit and CheckpointEvery are not used beside it.
+	Tokens       int64
 	Upper, Lower Level
 	// OptimizeX and OptimizeY are the optimisers of the blocks.
 	OptimizeX, OptimizeY Optimizer
@@ -207,6 +211,7 @@ type recorder struct {
 	out    *Trained
 	begin  time.Time
 	paused time.Duration // spent on evaluations
+	work   Work          // of the iterations that were reported
 	before time.Duration // of the earlier part of a resumed training
 	last   *Evaluation
 }
@@ -226,7 +231,7 @@ func (r *recorder) train(ctx context.Context) error {
 		}
 		r.out.First = first
 	} else {
-		r.before = s.Resume.Elapsed
+		r.m.done, r.before = s.Resume.Iteration, s.Resume.Elapsed
 	}
 	settings := bilevel.Settings{Mode: s.Mode, Seed: s.Seed, MaxIterations: s.Steps, TimeLimit: s.TimeLimit, Clock: r.clock,
 		Tolerance: 1e-30, Recorder: r, Log: s.Log, Resume: s.Resume, Checkpoint: s.Checkpoint, CheckpointEvery: s.CheckpointEvery,
@@ -239,9 +244,14 @@ func (r *recorder) train(ctx context.Context) error {
 	if s.Steps == 0 {
 		settings.MaxIterations = math.MaxInt
 	}
+	if s.Tokens > 0 {
+		settings.TimeLimit, settings.CheckpointEvery = time.Duration(s.Tokens), math.MaxInt64
+		settings.Clock = func() time.Duration { return time.Duration(r.m.work.Passes()) }
+		r.before = 0
+	}
 	r.begin, r.paused = time.Now(), 0
 	result, err := bilevel.SolveModel(ctx, s.Name, r.m, x, y, s.Algorithm.Method(s.Choice), settings)
-	r.out.Result, r.out.Work, r.out.Elapsed = result, r.m.work, r.before+r.clock()
+	r.out.Result, r.out.Work, r.out.Elapsed = result, r.work, r.before+r.clock()
 	if err != nil {
 		return err
 	}
@@ -289,8 +299,10 @@ func narrow(v []float64) []float32 {
 // Record reports an outer iteration, and evaluates where it is time to.
 func (r *recorder) Record(p *bilevel.Progress) error {
 	s := r.s
-	report := StepReport{Stage: s.Name, Step: p.Iteration, Steps: s.Steps, Elapsed: p.Elapsed, Phase: p.Phase,
-		Delta: p.Delta, Omitted: p.Omitted, GradX: p.Stationarity, Work: r.m.work, Counts: p.Counts}
+	r.m.done, r.work = p.Iteration, r.m.work
+	elapsed := r.before + r.clock()
+	report := StepReport{Stage: s.Name, Step: p.Iteration, Steps: s.Steps, Elapsed: elapsed, Phase: p.Phase,
+		Delta: p.Delta, Omitted: p.Omitted, GradX: p.Stationarity, Work: r.work, Counts: p.Counts}
 	for _, level := range []struct {
 		side *side
 		to   *Figures
@@ -302,7 +314,7 @@ func (r *recorder) Record(p *bilevel.Progress) error {
 		*level.to = figures(values)
 		level.side.forget()
 	}
-	report.TokensPerSecond = float64(report.Work.Tokens) / (p.Elapsed - r.before).Seconds()
+	report.TokensPerSecond = float64(report.Work.Tokens) / r.clock().Seconds()
 	if s.Watch != nil {
 		if err := s.Watch.Step(report); err != nil {
 			return err
@@ -327,7 +339,7 @@ func (r *recorder) evaluate(step int, x, y *device.Vector) (*Evaluation, error) 
 	}
 	begin := time.Now()
 	defer func() { r.paused += time.Since(begin) }()
-	e := &Evaluation{Stage: s.Name, Step: step, Upper: figures(nil), Lower: figures(nil), Work: r.m.work, X: x, Y: y}
+	e := &Evaluation{Stage: s.Name, Step: step, Upper: figures(nil), Lower: figures(nil), Work: r.work, X: x, Y: y}
 	if step > 0 {
 		e.Elapsed = r.before + r.clock()
 	}

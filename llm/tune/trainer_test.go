@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/llm/backend/backendtest"
@@ -178,5 +179,27 @@ func TestFrozenIsSkipped(t *testing.T) {
 	s.OptimizeX.Decay = 0.1
 	if out := train(t, l, s); !slices.Equal(out.X, l.t.x0) {
 		t.Error("x moved")
+	}
+}
+
+// A budget of passes ends the training with the step that reaches it, whatever
+// flatness costs; both stages of a sequence count a shared forward pass once.
+func TestTokens(t *testing.T) {
+	l := newLab(t, "go")
+	places := func(list []*data.Batch) int64 { return int64(len(list[0].IDs)) }
+	dpo, sft := places(l.dpo), places(l.sft)
+	for name, cost := range map[string]int64{"pbgd-free": 2*dpo + sft, "v-pbgd": 2*dpo + 3*sft, "dpo": 2 * dpo, "sft": sft} {
+		s := l.stage(t, name, 0)
+		s.Choice.FlatnessEvery = 2
+		s.Tokens = 2*cost + 1
+		w := &steps{}
+		s.Watch = w
+		out := train(t, l, s)
+		if out.Result.Status != bilevel.TimeLimit || out.Result.Iterations != 3 || out.Work.Passes() != 3*cost || out.Last == nil {
+			t.Errorf("%s: %v after %d steps with %d passes, want the third step to end it with %d", name, out.Result.Status, out.Result.Iterations, out.Work.Passes(), 3*cost)
+		}
+		if last := w.reports[2]; last.Elapsed <= 0 || last.Elapsed > time.Hour {
+			t.Errorf("%s: elapsed %v", name, last.Elapsed)
+		}
 	}
 }

@@ -29,6 +29,8 @@ type tensor struct {
 	path   string
 	offset int64
 	n      int // number of values
+	// values, when not nil, are the tensor itself: it lies in memory.
+	values []float32
 	// rearrange, when not nil, brings the values read into Hugging Face's order.
 	rearrange func(values []float32)
 }
@@ -150,6 +152,10 @@ func (s *Store) Close() error {
 
 // read decodes the stored bytes into dst, a bounded piece at a time.
 func (t *tensor) read(dst []float32) error {
+	if t.values != nil {
+		copy(dst, t.values)
+		return nil
+	}
 	info := &typeTable[t.typ]
 	values := dst
 	const piece = 1 << 18
