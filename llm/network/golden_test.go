@@ -49,7 +49,7 @@ func TestGoldenForward(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, backend compute.Backend) {
 		for _, m := range models {
 			t.Run(fmt.Sprintf("%s/%s%s", m.dir, m.golden, m.config), func(t *testing.T) {
-				lmtest.Sample(t, backend, m.dir == "stories260k" || strings.HasPrefix(m.config, "config_sequential"))
+				lmtest.Sample(t, backend, strings.HasPrefix(m.config, "config_sequential"))
 				model := lmtest.Open(t, lmtest.Golden(t, m.dir), m.config)
 				net, err := network.New(model.Config)
 				if err != nil {

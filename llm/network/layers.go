@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 
 	"github.com/bilevel-go/bilevel/llm/weights"
@@ -29,49 +27,30 @@ func (p *pass) linear(x *Node, module string, bias bool) *Node {
 		}
 	}
 	if bias {
-		y = graph.Add(y, rows(p.weights(module+".bias"), x.Shape().Dimensions[0]))
+		y = graph.Add(y, row(p.weights(module+".bias")))
 	}
 	return y
 }
 
-// rows repeats a vector [H] as the rows of [n, H]: an outer product with ones,
-// whose gradient is a product too. A backend that fuses sees a broadcast, and one
-// that does not has a product for it that is faster than its general broadcast.
-func rows(v *Node, n int) *Node {
-	return outer(constant(v.Graph(), n, 1), v)
-}
+// row is a vector [H] as [1, H], which broadcasts over the rows of [N, H].
+func row(v *Node) *Node { return graph.Reshape(v, 1, -1) }
 
-// outer is the outer product of a column [N, 1] and a vector [H].
-func outer(column, v *Node) *Node {
-	return graph.DotGeneral(column, []int{1}, nil, graph.Reshape(v, -1, 1), []int{1}, nil)
-}
-
-// constant is a column [n, 1] of one value.
-func constant(g *graph.Graph, n int, value float64) *Node {
-	return graph.FillScalar(g, shapes.Make(dtypes.Float32, n, 1), value)
-}
-
-// mean is the mean of each row of x [N, H], as [N, 1].
+// mean is the mean of each row of x [N, H], as [N, 1]. Norms are sums and products
+// of elements and not matrix products, which some devices round to fewer bits.
 func mean(x *Node) *Node {
-	h := x.Shape().Dimensions[1]
-	weight := graph.FillScalar(x.Graph(), shapes.Make(dtypes.Float32, 1, h), 1/float64(h))
-	return dense(x, weight)
+	return graph.ReduceAndKeep(x, graph.ReduceMean, -1)
 }
 
 // rmsNorm is x / sqrt(mean(x^2) + eps) times the weight.
 func (p *pass) rmsNorm(x *Node, name string) *Node {
 	r := reciprocalRoot(mean(graph.Mul(x, x)), p.config.Epsilon)
-	return graph.Mul(x, outer(r, p.weights(name+".weight")))
+	return graph.Mul(x, graph.Mul(r, row(p.weights(name+".weight"))))
 }
 
 // layerNorm is (x - mean) / sqrt(variance + eps) times the weight plus the bias.
 func (p *pass) layerNorm(x *Node, name string) *Node {
-	n, h := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
-	ones := graph.FillScalar(x.Graph(), shapes.Make(dtypes.Float32, h), 1)
-	x = graph.Sub(x, outer(mean(x), ones))
-	r := reciprocalRoot(mean(graph.Mul(x, x)), p.config.Epsilon)
-	x = graph.Mul(x, outer(r, p.weights(name+".weight")))
-	return graph.Add(x, rows(p.weights(name+".bias"), n))
+	x = graph.Sub(x, mean(x))
+	return graph.Add(p.rmsNorm(x, name), row(p.weights(name+".bias")))
 }
 
 // reciprocalRoot is 1 / sqrt(x + eps). Rsqrt has no gradient in GoMLX.

@@ -21,10 +21,10 @@ import (
 const positions, width, vocabulary, sequences = 10, 3, 7, 4
 
 var (
-	targets   = []int32{3, 0, 6, 6, 1, 2, 5, 4, 0, 0}
-	rows      = []int32{0, 0, 1, 1, 1, 2, 3, 3, 0, 0}
-	weights   = []float32{1, 1, 1, 0.5, 1, 2, 1, 1, 0, 0}
-	reference = []float32{-4, -3.5, -5, -2}
+	targets      = []int32{3, 0, 6, 6, 1, 2, 5, 4, 0, 0}
+	rows         = []int32{0, 0, 1, 1, 1, 2, 3, 3, 0, 0}
+	scoreWeights = []float32{1, 1, 1, 0.5, 1, 2, 1, 1, 0, 0}
+	reference    = []float32{-4, -3.5, -5, -2}
 )
 
 // host are the losses of the package comment in float64, from the logits.
@@ -46,7 +46,7 @@ func (h *host) logProb(n int, z []float64) []float64 {
 
 func (h *host) sft() float64 {
 	loss, total := 0.0, 0.0
-	for n, w := range weights {
+	for n, w := range scoreWeights {
 		loss -= float64(w) * h.logProb(n, make([]float64, vocabulary))[targets[n]]
 		total += float64(w)
 	}
@@ -55,7 +55,7 @@ func (h *host) sft() float64 {
 
 func (h *host) distill() float64 {
 	loss, total := 0.0, 0.0
-	for n, w := range weights {
+	for n, w := range scoreWeights {
 		l := h.logProb(n, make([]float64, vocabulary))
 		sum := 0.0
 		for v := range l {
@@ -71,7 +71,7 @@ func (h *host) distill() float64 {
 
 func (h *host) preference(o objective.DPO, ref []float32, pairWeights []float64) float64 {
 	var sums [sequences]float64
-	for n, w := range weights {
+	for n, w := range scoreWeights {
 		sums[rows[n]] += float64(w) * h.logProb(n, make([]float64, vocabulary))[targets[n]]
 	}
 	loss := 0.0
@@ -140,7 +140,7 @@ func TestLossesAgainstDifferences(t *testing.T) {
 	}
 	// The reference equal to the policy: every margin is 0, where DPO starts.
 	start := make([]float32, sequences)
-	for n, w := range weights {
+	for n, w := range scoreWeights {
 		start[rows[n]] += w * float32(h.logProb(n, make([]float64, vocabulary))[targets[n]])
 	}
 
@@ -176,7 +176,7 @@ func TestLossesAgainstDifferences(t *testing.T) {
 					s, y := f.Float("states", states, positions, width), f.Float("head", head, vocabulary, width)
 					at := objective.Scored{
 						Target: f.Int("target", targets, positions), Row: f.Int("row", rows, positions),
-						Weight: f.Float("weight", weights, positions),
+						Weight: f.Float("weight", scoreWeights, positions),
 					}
 					loss := c.graph(f, s, y, at)
 					return append([]*graph.Node{loss}, graph.Gradient(loss, s, y)...)
@@ -205,7 +205,7 @@ func TestSecondDerivative(t *testing.T) {
 			s, y := f.Float("states", states, positions, width), f.Float("head", head, vocabulary, width)
 			at := objective.Scored{
 				Target: f.Int("target", targets, positions), Row: f.Int("row", rows, positions),
-				Weight: f.Float("weight", weights, positions),
+				Weight: f.Float("weight", scoreWeights, positions),
 			}
 			policy := objective.SequenceLogProbs(objective.LogProbs(s, y, at), at, sequences)
 			preference := objective.DPO{Beta: 1}.Loss(policy, f.Float("reference", reference, sequences), nil).Loss
