@@ -205,7 +205,7 @@ func (m *measurement) judgeStationarity(minSlope float64, descent fall, tol, noi
 			} else {
 				which := "sampled directions within X"
 				if m.allCoordinates {
-					which = "directions within X, each component both ways among them"
+					which = "directions within X, each component both ways as far as X allows among them"
 				}
 				m.local("the follower's reaction may have a kink at x, where the upper objective was seen not to fall along %d %s, which are not all", hg.Directions, which)
 			}

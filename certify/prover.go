@@ -25,6 +25,7 @@ type prover struct {
 	dual   bilevel.LowerDual
 	fast   bilevel.LowerSolver  // nil: none
 	second bilevel.SecondSolver // nil: none
+	again  int                  // solves by it
 }
 
 // smallEnough is the number of lower variables up to which Lagrangians are
@@ -35,6 +36,9 @@ const smallEnough = extentLimit
 // many seconds: then an answer that is proven as it was given is not solved for again, and
 // phi is looked at in one direction.
 const longSolves = 100_000
+
+// againLimit is the number of solves by the second solver, which is slow.
+const againLimit = 60
 
 func (q *prover) long() bool { return q != nil && q.m.p.NY > longSolves }
 
@@ -81,12 +85,9 @@ func (q *prover) own() {
 			return
 		}
 	}
-	y, mu := make([]float64, m.p.NY), make([]float64, m.pr.rows)
-	if q.second != nil && q.second.SolveAgain(m.x, y, mu) == nil {
-		if sol, ok := q.prove(m.x, m.pr, y, mu); ok {
-			m.own, m.source = sol, "by the problem's second solver, which starts from nothing, and proven here by duality"
-			return
-		}
+	if sol, ok := q.solveAgain(m.x, m.pr); ok {
+		m.own, m.source = sol, "by the problem's second solver, which starts from nothing, and proven here by duality"
+		return
 	}
 	sol, ok := q.solve(m.x, m.pr)
 	if ok {
@@ -97,12 +98,29 @@ func (q *prover) own() {
 	}
 }
 
-// at is a proven lower solution at x by the problem's first solver, nil where none is.
+// at is a proven lower solution at x by the problem's first solver, or by its second
+// one where that fails; nil where none is.
 func (q *prover) at(x []float64, pr *program) *solution {
 	if sol, ok := q.solve(x, pr); ok {
 		return sol
 	}
+	if sol, ok := q.solveAgain(x, pr); ok {
+		return sol
+	}
 	return nil
+}
+
+// solveAgain is the second solver's answer at x.
+func (q *prover) solveAgain(x []float64, pr *program) (*solution, bool) {
+	if q.second == nil || q.again >= againLimit {
+		return nil, false
+	}
+	q.again++
+	y, mu := make([]float64, q.m.p.NY), make([]float64, pr.rows)
+	if q.second.SolveAgain(append([]float64(nil), x...), y, mu) != nil {
+		return nil, false
+	}
+	return q.prove(x, pr, y, mu)
 }
 
 // solve is the first solver's answer at x, nil where it has none, and whether it is

@@ -145,6 +145,50 @@ func TestProverAccepts(t *testing.T) {
 	}
 }
 
+// twice is a sharer with a second solver, right or wrong.
+type twice struct {
+	sharer
+	wrong float64
+	again int
+}
+
+func (s *twice) SolveAgain(x, y, mu []float64) error {
+	s.again++
+	right := sharer{d: s.d, cost: s.cost}
+	_, err := right.SolveLower(math.Inf(1), x, y, mu)
+	y[0] += s.wrong
+	return err
+}
+
+// The second solver stands in where the first one fails, as far as its answers are
+// proven, and the other way round.
+func TestSecondSolver(t *testing.T) {
+	best := math.Exp(-0.5) + math.Exp(-1)
+	for name, c := range map[string]struct {
+		refuses bool
+		wrong   float64
+		seen    bool
+	}{
+		"both":          {false, 0, true},
+		"second alone":  {true, 0, true},
+		"first alone":   {false, -0.01, true},
+		"neither works": {true, -0.01, false},
+	} {
+		p := sharing(0.3)
+		s := &twice{sharer: *p.Oracle.(*sharer), wrong: c.wrong}
+		s.refuses = c.refuses
+		y, mu := responseOf(t, p, best)
+		p.Oracle = s
+		got := measure(t, p, []float64{best}, y, mu)
+		if got.Verdict > VerifiedLocally || got.SeenUnique != c.seen || s.again == 0 {
+			t.Errorf("%s: %v, own solvers used: %v, second asked %d times: %s", name, got.Verdict, got.SeenUnique, s.again, got.Message)
+		}
+		if got.Hypergradient.Directions != 2 || !(got.Hypergradient.Slope > 0) {
+			t.Errorf("%s: slope %v in %d directions", name, got.Hypergradient.Slope, got.Hypergradient.Directions)
+		}
+	}
+}
+
 // An answer of the oracle that is not proven is not used, and one that a wrong answer
 // rests on does not help it.
 func TestProverRefuses(t *testing.T) {

@@ -22,10 +22,18 @@ func (d *design) metrics(x, _, penalised []float64) map[string]float64 {
 	for e, v := range x {
 		capacity[e] = math.Max(0, v)
 	}
-	if err := s.Solve(math.Inf(1), capacity, nil); err == nil {
-		a := &s.Answer
-		m["profit"], m["ridership"] = d.revenue(a.Shares)-d.cost(x), d.ridership(a.Shares)
-		m["response_gap"] = a.Gap
+	shares, gap := s.Answer.Shares, 0.0
+	err := s.Solve(math.Inf(1), capacity, nil)
+	if gap = s.Answer.Gap; err != nil && d.pairs <= secondLimit { // the other method may do
+		again := response.NewSecond(d.m, math.Inf(1), capacity, secondRounds)
+		a := response.NewAudit(d.m, math.Inf(1), capacity, again.Shares, again.Flows, again.Prices)
+		if math.Abs(a.Gap) <= 1e-9 && a.Excess <= 1e-9*math.Max(1, d.m.Total) {
+			shares, gap, err = again.Shares, a.Gap, nil
+		}
+	}
+	if err == nil {
+		m["profit"], m["ridership"] = d.revenue(shares)-d.cost(x), d.ridership(shares)
+		m["response_gap"] = gap
 	}
 	if penalised != nil {
 		m["profit_gamma"], m["ridership_gamma"] = d.revenue(penalised)-d.cost(x), d.ridership(penalised)
