@@ -7,7 +7,7 @@ import (
 	"github.com/bilevel-go/bilevel/vec"
 )
 
-// The flatness test quantity with the constants published in arXiv 2507.20400,
+// FlatC and FlatAlpha are c and alpha of the flatness test quantity, with the constants published in arXiv 2507.20400,
 //
 //	delta(x; c, alpha) = max( |f(x,y_g) - f(x,y_gamma)| - c |y_g - y_gamma|^alpha, 0 ),
 //
@@ -15,8 +15,8 @@ import (
 // relative to grad_x f at the same x; at its end, where grad_x f vanishes,
 // relative to the largest grad_x f that was measured.
 const (
-	flatC        = 0.5
-	flatAlpha    = 1.5
+	FlatC        = 0.5
+	FlatAlpha    = 1.5
 	omittedSmall = 0.1
 	omittedAtEnd = 1e-3
 )
@@ -119,7 +119,7 @@ func (f *flatness) at(p *bilevel.Progress, gamma float64, x, y, mu, yg, mug, dx 
 	f.diff.Add(-1, y)
 	distance := vec.Norm(f.diff)
 	vec.Release(f.diff)
-	p.Delta = math.Max(math.Abs(f.e.Upper(x, yg)-f.e.Upper(x, y))-flatC*math.Pow(distance, flatAlpha), 0)
+	p.Delta = math.Max(math.Abs(f.e.Upper(x, yg)-f.e.Upper(x, y))-FlatC*math.Pow(distance, FlatAlpha), 0)
 	f.value.compute(f.omitted, gamma, x, y, mu, yg, mug)
 	kept, omitted := vec.Norm(dx), vec.Norm(f.omitted)
 	vec.Release(f.omitted)

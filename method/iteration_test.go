@@ -59,7 +59,7 @@ var settled = []struct {
 	{"alright", "toy/quadratic", map[string]string{"form": "generic", "rule": "adam", "beta": "0.001"}, bilevel.Corrected},
 	{"switching", "toy/pbgd-negative", map[string]string{"flatness_every": "1", "patience": "1"}, bilevel.Corrected},
 	{"sequential", "toy/pbgd-positive", map[string]string{"first": "2"}, bilevel.Corrected},
-	{"sequential", "toy/quadratic", map[string]string{"order": "g-then-f", "first": "5", "form": "generic", "rule": "adam", "beta": "0.001"}, bilevel.Corrected},
+	{"sequential", "toy/quadratic", map[string]string{"order": "g-then-f", "first": "5", "gamma": "10", "form": "generic", "rule": "adam", "beta": "0.001"}, bilevel.Corrected},
 }
 
 const never = 1e-300 // a tolerance that no stopping test meets

@@ -12,6 +12,8 @@ import (
 //	f stage:  (x,y) <- Proj( (x,y) - (eta f_x, beta f_y) )
 //	g stage:  y <- Proj( y - beta g_y ), x frozen; with form generic also x <- Proj( x - eta g_x ).
 //
+// With Gamma the g stages descend f/gamma + g instead.
+//
 // The first stage takes First iterations, the second the rest; a single stage
 // takes all. Optimisers are not shared by the stages.
 //
@@ -28,6 +30,7 @@ type Sequential struct {
 	Order string  `opt:"order" default:"f-then-g" range:"f-then-g|g-then-f|f|g" doc:"the objectives in turn"`
 	First int     `opt:"first" range:"[0,inf)" doc:"outer iterations of the first of two stages; 0: half of the iteration limit"`
 	Form  string  `opt:"form" default:"coded" range:"coded|generic" doc:"whether a g stage steps y alone (coded) or x and y (generic)"`
+	Gamma float64 `opt:"gamma" range:"[0,inf)" doc:"g stages descend f/gamma + g; 0: g"`
 	Eta   float64 `opt:"eta" default:"0.01" range:"(0,inf)" doc:"step of x"`
 	Beta  float64 `opt:"beta" default:"0.01" range:"(0,inf)" doc:"step of y"`
 	Rule  string  `opt:"rule" default:"sgd" range:"sgd|adam" doc:"optimiser of every block"`
@@ -44,6 +47,7 @@ type sequential struct {
 	o            Sequential
 	f, g         movers
 	x, y, dx, dy vec.Vector
+	px, py       vec.Vector // of f in a g stage
 	answer
 }
 
@@ -63,7 +67,7 @@ func (m *Sequential) Start(e *bilevel.Env) (bilevel.Iteration, error) {
 		o.First = e.Settings.MaxIterations / 2
 	}
 	it := &sequential{e: e, o: o, x: e.BlockFrom("x", e.StartX()), y: e.BlockFrom("y", e.StartY()), answer: answer{e: e}}
-	it.dx, it.dy = it.x.New(), it.y.New()
+	it.dx, it.dy, it.px, it.py = it.x.New(), it.y.New(), it.x.New(), it.y.New()
 	rule := ruleOf(o.Rule)
 	if o.Order != "g" {
 		it.f = movers{newMover(e, "f/x", e.ProjectX, rule, o.Eta, it.x), newMover(e, "f/y", e.ProjectY, rule, o.Beta, it.y)}
@@ -86,6 +90,16 @@ func (it *sequential) upper() bool {
 	return it.o.Order == "f"
 }
 
+// penalise adds the gradient of f/gamma to d.
+func (it *sequential) penalise(gradient func(dst, x, y vec.Vector), d, part vec.Vector) {
+	if it.o.Gamma == 0 {
+		return
+	}
+	gradient(part, it.x, it.y)
+	d.Add(1/it.o.Gamma, part)
+	vec.Release(part)
+}
+
 // Step does one outer iteration.
 func (it *sequential) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	e := it.e
@@ -99,8 +113,10 @@ func (it *sequential) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	} else {
 		p.Phase = "g"
 		e.LowerGradY(it.dy, it.x, it.y)
+		it.penalise(e.UpperGradY, it.dy, it.py)
 		if it.o.Form == "generic" {
 			e.LowerGradX(it.dx, it.x, it.y)
+			it.penalise(e.UpperGradX, it.dx, it.px)
 			p.Step, _ = it.g.x.move(it.x, it.dx, 1)
 		}
 		it.g.y.move(it.y, it.dy, 1)

@@ -12,6 +12,7 @@ type batch struct {
 	ids, at, target, row, weight *device.Array
 	pairs                        *device.Array // [P] weight of each pair, of a preference batch
 	reference                    *device.Array // [2P] log-probabilities of the reference model
+	teacher                      *device.Array // [N, V] logits of the teacher
 	// share is the part of this micro-batch in the mean over its batch.
 	share float64
 	seed  int32 // of dropout
@@ -54,7 +55,7 @@ func (b *batch) asPairs(s *device.Space, reference func(row int) (chosen, reject
 // release gives the storage of the batch back.
 func (b *batch) release() {
 	b.forget()
-	for _, a := range []*device.Array{b.ids, b.at, b.target, b.row, b.weight, b.pairs, b.reference} {
+	for _, a := range []*device.Array{b.ids, b.at, b.target, b.row, b.weight, b.pairs, b.reference, b.teacher} {
 		if a != nil {
 			a.Release()
 		}

@@ -21,17 +21,16 @@ type Config struct {
 	Mode      string `opt:"mode" default:"corrected" range:"corrected|faithful" doc:"corrected, or the published split and text handling"`
 	Seed      int    `opt:"seed" default:"1" range:"[0,inf)" doc:"seed of every random choice"`
 
-	UpperObjective string  `opt:"upper.objective" default:"dpo" range:"dpo|sft|distill" doc:"what x minimises"`
-	UpperFiles     string  `opt:"upper.files" doc:"files of the upper level, JSON, JSONL, CSV or Parquet"`
+	UpperFiles     string  `opt:"upper.files" doc:"files of preferences, the upper level: JSON, JSONL, CSV or Parquet"`
 	UpperEval      string  `opt:"upper.eval_files" doc:"held-out files of the upper level; none: rows are held out"`
 	UpperColumns   string  `opt:"upper.columns" doc:"which columns are what, such as prompt=question,chosen=good,rejected=bad; none: found by their names"`
 	UpperMax       int     `opt:"upper.max_rows" range:"[0,inf)" doc:"training rows of the upper level at most; 0: all"`
-	LowerObjective string  `opt:"lower.objective" default:"sft" range:"sft|dpo|distill" doc:"what y minimises"`
-	LowerFiles     string  `opt:"lower.files" doc:"files of the lower level and of stage 2"`
+	LowerObjective string  `opt:"lower.objective" default:"sft" range:"sft|distill" doc:"what y minimises: the cross-entropy of responses, or that to a teacher's answers at the same places"`
+	LowerFiles     string  `opt:"lower.files" doc:"files of supervised rows, the lower level and stage 2"`
 	LowerEval      string  `opt:"lower.eval_files" doc:"held-out files of the lower level; none: rows are held out"`
 	LowerColumns   string  `opt:"lower.columns" doc:"which columns are what, such as prompt=instruction+input,response=output"`
 	LowerMax       int     `opt:"lower.max_rows" range:"[0,inf)" doc:"training rows of the lower level and stage 2 at most; 0: all"`
-	Template       string  `opt:"template" default:"auto" doc:"text of prompts: a template's name, model for the one that the model brings, or auto: that, else alpaca"`
+	Template       string  `opt:"template" default:"auto" doc:"text of prompts: alpaca, plain, chatml, llama3, zephyr, smollm2, published; model for the one that the model brings; auto: that, else alpaca"`
 	MaxLength      int     `opt:"max_length" default:"512" range:"[8,1048576]" doc:"longest sequence in tokens"`
 	Long           string  `opt:"long" default:"cut" range:"cut|drop" doc:"whether responses of rows that are too long are cut, or the rows left out"`
 	SkipBad        bool    `opt:"skip_bad" doc:"leave bad rows out and count them, instead of refusing the file"`

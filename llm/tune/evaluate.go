@@ -13,12 +13,7 @@ func (m *Model) measure(s *side, list []*data.Batch, x, y *device.Array) []float
 	total := 0.0
 	for _, host := range list {
 		b := m.place(s, []*data.Batch{host})[0]
-		n := 0.0
-		if s.Objective.Kind == DPO {
-			n = float64(host.Examples()) / 2
-		} else {
-			n = float64(host.Scored())
-		}
+		n := size(s.Objective, host)
 		out := m.value(s.Objective, b, x, y)
 		for _, a := range out {
 			a.Hold()

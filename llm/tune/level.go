@@ -18,14 +18,17 @@ type Kind string
 
 // The kinds.
 const (
-	SFT Kind = "sft"
-	DPO Kind = "dpo"
+	SFT     Kind = "sft"
+	DPO     Kind = "dpo"
+	Distill Kind = "distill"
 )
 
 // Objective is what one level minimises.
 type Objective struct {
 	Kind Kind
 	DPO  objective.DPO // settings of Kind DPO
+	// Teacher is the model that Kind Distill imitates; nil is the base model itself.
+	Teacher *Trainer
 }
 
 // backbone makes the operations of one model: names of operations that begin with
@@ -55,15 +58,16 @@ const (
 	inShare
 	inPairs
 	inReference
+	inTeacher
 	inSeed
 	inFrozen
 )
 
 // args are an operation's inputs as nodes; absent ones are nil.
 type args struct {
-	x, y, states, ids, share, pairs, reference, seed *graph.Node
-	scored                                           objective.Scored
-	weights                                          network.Weights
+	x, y, states, ids, share, pairs, reference, teacher, seed *graph.Node
+	scored                                                    objective.Scored
+	weights                                                   network.Weights
 }
 
 // record adds an operation on a batch. Inputs that emit does not use are left out
@@ -90,7 +94,7 @@ func (m *backbone) record(name string, in [inFrozen]*device.Array, frozen bool, 
 			return nodes[at[i]]
 		}
 		a := args{x: get(inX), states: get(inStates), ids: get(inIDs), share: get(inShare), pairs: get(inPairs),
-			reference: get(inReference), seed: get(inSeed),
+			reference: get(inReference), teacher: get(inTeacher), seed: get(inSeed),
 			scored: objective.Scored{At: get(inAt), Target: get(inTarget), Row: get(inRow), Weight: get(inWeight)}}
 		if y := get(inY); y != nil {
 			a.y = device.Memo(t, "head "+t.Key(y), func() *graph.Node { return graph.Reshape(y, m.head...) })
@@ -105,7 +109,7 @@ func (m *backbone) record(name string, in [inFrozen]*device.Array, frozen bool, 
 // of are the inputs that a batch gives.
 func (m *backbone) of(b *batch) (in [inFrozen]*device.Array) {
 	in[inIDs], in[inAt], in[inTarget], in[inRow], in[inWeight] = b.ids, b.at, b.target, b.row, b.weight
-	in[inPairs], in[inReference] = b.pairs, b.reference
+	in[inPairs], in[inReference], in[inTeacher] = b.pairs, b.reference, b.teacher
 	return in
 }
 
@@ -141,7 +145,7 @@ func (m *backbone) states(b *batch, x *device.Array, training bool) *device.Arra
 	}
 	b.forget()
 	in := m.of(b)
-	in[inX], in[inTarget], in[inRow], in[inWeight], in[inPairs], in[inReference] = x, nil, nil, nil, nil, nil
+	in[inX], in[inTarget], in[inRow], in[inWeight], in[inPairs], in[inReference], in[inTeacher] = x, nil, nil, nil, nil, nil, nil
 	name := "states"
 	if training {
 		in[inSeed], name = m.space.Int32s([]int32{b.seed}), "dropout states"
@@ -173,8 +177,11 @@ func (o Objective) figures() int {
 // values are the loss of a batch times its share, and for preferences the shares
 // of accuracy and mean margin, at the states and the head given.
 func (o Objective) values(a args, states, head *graph.Node) []*graph.Node {
-	if o.Kind == SFT {
+	switch o.Kind {
+	case SFT:
 		return []*graph.Node{graph.Mul(objective.SFT(states, head, a.scored), a.share)}
+	case Distill:
+		return []*graph.Node{graph.Mul(objective.Distill(states, head, a.teacher, a.scored), a.share)}
 	}
 	logs := objective.SequenceLogProbs(objective.LogProbs(states, head, a.scored), a.scored, a.reference.Shape().Size())
 	p := o.DPO.Loss(logs, a.reference, a.pairs)

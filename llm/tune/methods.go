@@ -84,3 +84,8 @@ func (a *Algorithm) Method(c Choice) bilevel.Method {
 	}
 	return a.make(c)
 }
+
+// penalised is the second stage on f/gamma + g: descent of y alone.
+var penalised = Algorithm{Name: "f/gamma + g", Doc: "the penalised lower objective alone, on y", make: func(c Choice) bilevel.Method {
+	return &method.Sequential{Order: "g", Beta: unit, Eta: unit, Gamma: c.Gamma}
+}}

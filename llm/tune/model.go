@@ -63,7 +63,13 @@ var (
 	_ bilevel.HeldOut = (*Model)(nil)
 )
 
-func newModel(b *backbone, upper, lower Level) *Model {
+func newModel(t *Trainer, upper, lower Level) *Model {
+	for _, o := range []*Objective{&upper.Objective, &lower.Objective} {
+		if o.Kind == Distill && o.Teacher == nil {
+			o.Teacher = t
+		}
+	}
+	b := t.b
 	return &Model{backbone: b, upper: &side{Level: upper, name: "f"}, lower: &side{Level: lower, name: "g"}, sampled: -1}
 }
 
@@ -93,14 +99,13 @@ func (m *Model) place(s *side, list []*data.Batch) []*batch {
 	total := 0.0
 	for i, b := range list {
 		out[i] = upload(m.space, b)
-		if s.Objective.Kind == DPO {
+		switch s.Objective.Kind {
+		case DPO:
 			out[i].asPairs(m.space, s.Reference)
-			sizes[i] = float64(b.Examples()) / 2
-		} else {
-			for _, w := range b.Weight {
-				sizes[i] += float64(w)
-			}
+		case Distill:
+			out[i].teacher = s.Objective.Teacher.logits(out[i]).Hold()
 		}
+		sizes[i] = size(s.Objective, b)
 		total += sizes[i]
 	}
 	for i, b := range out {

@@ -103,7 +103,7 @@ func setup(t *testing.T, backend compute.Backend, folder string, micro bool) (*M
 	if err := b.reference(y.Array(), dpo, logs); err != nil {
 		t.Fatal(err)
 	}
-	m := newModel(b,
+	m := newModel(&Trainer{b: b, headAt: y.Array().Hold()},
 		Level{Objective: Objective{Kind: DPO, DPO: objective.DefaultDPO()}, Batch: func(int) []*data.Batch { return dpo }, Reference: logs.Lookup},
 		Level{Objective: Objective{Kind: SFT}, Batch: func(int) []*data.Batch { return sft }})
 	if err := m.Sample(0); err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bilevel-go/bilevel/llm/data"
 	"github.com/bilevel-go/bilevel/llm/device"
+	"github.com/bilevel-go/bilevel/llm/network"
 	"github.com/bilevel-go/bilevel/llm/objective"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -17,6 +18,17 @@ type LogProbs map[int][2]float32
 
 // Lookup is LogProbs as a Level's Reference.
 func (l LogProbs) Lookup(row int) (chosen, rejected float32) { return l[row][0], l[row][1] }
+
+// logits are the base model's at the scored positions of a batch, [N, V].
+func (t *Trainer) logits(b *batch) *device.Array {
+	m := t.b
+	in := m.of(b)
+	in[inY], in[inTarget], in[inRow], in[inWeight], in[inTeacher] = t.headAt, nil, nil, nil, nil
+	shape := shapes.Make(dtypes.Float32, len(b.host.At), m.head[0])
+	return m.record("logits of the base model", in, true, []shapes.Shape{shape}, func(t *device.Trace, a args) []*graph.Node {
+		return []*graph.Node{network.Logits(m.forward(t, a), a.y)}
+	})[0]
+}
 
 // reference computes the log-probabilities of preference batches under the model
 // without updates and with the head given.

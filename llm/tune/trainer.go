@@ -218,7 +218,7 @@ type recorder struct {
 
 func (r *recorder) train(ctx context.Context) error {
 	t, s := r.t, r.s
-	r.m = newModel(t.b, s.Upper, s.Lower)
+	r.m = newModel(t, s.Upper, s.Lower)
 	defer r.m.release()
 	x, y := t.b.space.Vector(orElse(s.X, t.x0)), t.b.space.Vector(orElse(s.Y, t.head))
 	defer x.Release()
