@@ -52,8 +52,8 @@ func (t *Trainer) Generator(x, y []float32) (m *generate.Model, release func()) 
 		bound := generate.Bound{Weights: b.frozen.weights(in[:n]), Head: graph.Reshape(in[n], b.head...)}
 		if x != nil {
 			byName := map[string]*graph.Node{}
-			for i, name := range b.x.names {
-				byName[name] = graph.Reshape(graph.Slice(in[n+1], graph.AxisRange(b.x.starts[i], b.x.starts[i+1])), b.x.shapes[i]...)
+			for i, name := range b.x.Names {
+				byName[name] = graph.Reshape(graph.Slice(in[n+1], graph.AxisRange(b.x.Part(i))), b.x.Shapes[i]...)
 			}
 			bound.Adapter = lora.Bind(b.adapter, func(name string) *network.Node { return byName[name] })
 		}
