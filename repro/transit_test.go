@@ -52,6 +52,12 @@ func TestAutoIsFarAboveThePublishedDesigns(t *testing.T) {
 	if p := profit("auto", "3node"); math.Abs(p-2/(1+math.Exp(-2))) > 1e-7 {
 		t.Errorf("3 stations: %.9f, want the optimum 2 sigma(2)", p)
 	}
+	if p := profit("lv-hba", "3node"); !(p > 0) || p > profit("auto", "3node") {
+		t.Errorf("3 stations: LV-HBA ends at %v, above the optimum or below building nothing", p)
+	}
+	if c := rows["blocc, published, gamma 4 3node claimed_profit_gamma"]; !(float64(c.Published) > profit("auto", "3node")) {
+		t.Errorf("the published claim %v is not above the optimum", c.Published)
+	}
 	if p, was := profit("auto", "9node"), profit("blocc, published, gamma 4", "9node"); !(p > 1.5*was) || p > float64(rows["any 9node profit_bound"].Ours) {
 		t.Errorf("9 stations: %v beside %v of the published run", p, was)
 	}
