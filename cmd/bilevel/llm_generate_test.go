@@ -30,9 +30,18 @@ func goldenModel(t *testing.T, elem ...string) string {
 	return path
 }
 
+// slow skips a test that the race detector would run for a minute.
+func slow(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("arithmetic on one goroutine, which the race detector makes slow")
+	}
+}
+
 const story = "Once upon a time, there was a little girl"
 
 func TestGenerate(t *testing.T) {
+	slow(t)
 	model, adapter, head := goldenModel(t, "stories260k"), goldenModel(t, "peft", "lora"), goldenModel(t, "peft", "lm_head.safetensors")
 	s := newSession(t)
 	s.run("llm", "generate", model, story, "--backend", "go", "--max-tokens", "12").want(exitSolved)
@@ -88,6 +97,7 @@ func TestGenerate(t *testing.T) {
 
 // A merged folder continues as its parts do, and an exported adapter too.
 func TestMergeAndExport(t *testing.T) {
+	slow(t)
 	model, adapter, head := goldenModel(t, "stories260k"), goldenModel(t, "peft", "lora"), goldenModel(t, "peft", "lm_head.safetensors")
 	s := newSession(t)
 	say := func(m string, args ...string) string {
