@@ -54,6 +54,16 @@ func (h *hyper) at(x []float64) (phi, noise float64) {
 	return h.value(x, y, best.residual())
 }
 
+// quick is at by the problem's first solver alone, NaN where that fails.
+func (h *hyper) quick(x []float64) (phi, noise float64) {
+	sol, ok := h.m.prover.solve(x, h.m.lower.at(x, 1, 0))
+	if !ok {
+		return math.NaN(), 0
+	}
+	return h.value(x, sol.z, sol.residual())
+}
+
+// value is f at a lower solution with some residual.
 func (h *hyper) value(x, y []float64, residual float64) (phi, noise float64) {
 	p := h.m.p
 	phi = p.Upper.Value(x, y)

@@ -19,7 +19,8 @@ type side struct {
 	change [3]float64 // phi(x + Delta) - phi(x)
 	linear [3]float64 // <dphi/dx, Delta>
 	noise  [3]float64 // uncertainty of change
-	rises  bool       // seen from the smallest step alone, the only one evaluated
+	rises  bool       // by the slope rise over one step, the only one evaluated
+	rise   float64
 }
 
 // fall is an observed decrease of phi by a displacement of some length.
@@ -29,7 +30,7 @@ type fall struct{ length, by float64 }
 // remove curvature.
 func (s *side) slope() float64 {
 	if s.rises {
-		return s.change[2] / s.length[2]
+		return s.rise
 	}
 	if math.IsInf(s.change[2], 1) || math.IsInf(s.change[1], 1) {
 		return math.Inf(1)
@@ -327,10 +328,20 @@ func (m *measurement) along(d []float64, sign, phi0 float64) *side {
 		s.linear[i] = floats.Dot(m.c.Hypergradient.Gradient, to[i])
 	}
 	x, ray := make([]float64, m.p.NX), m.convex && m.lower.affine
-	for i := len(to) - 1; i >= 0; i-- {
-		if s.rises {
+	// At a kink a clear rise over the smallest step that can be solved at once settles
+	// the direction.
+	for i := 2; i > 0 && m.prover != nil && !m.c.Hypergradient.Differentiable; i-- {
+		floats.AddTo(x, m.x, to[i])
+		phi, noise := m.phi.quick(x)
+		if phi-phi0 > clearRise*m.s.Tolerances.Stationarity*m.scale*s.length[i]+100*noise {
+			s.rises, s.rise = true, (phi-phi0)/s.length[i]
 			return &s
 		}
+		if !math.IsNaN(phi) {
+			break
+		}
+	}
+	for i := len(to) - 1; i >= 0; i-- {
 		if i < 2 && ray && math.IsInf(s.change[i+1], 1) {
 			floats.AddScaledTo(x, to[i], -s.length[i]/s.length[i+1], to[i+1])
 			if floats.Norm(x, 2) <= 1e-9*s.length[i] {
@@ -341,9 +352,6 @@ func (m *measurement) along(d []float64, sign, phi0 float64) *side {
 		floats.AddTo(x, m.x, to[i])
 		s.change[i], s.noise[i] = m.phi.at(x)
 		s.change[i] -= phi0
-		// At a kink a clear rise over the smallest step settles the direction.
-		s.rises = i == 2 && m.prover != nil && !m.c.Hypergradient.Differentiable &&
-			s.change[i] > clearRise*m.s.Tolerances.Stationarity*m.scale*s.length[i]+100*s.noise[i]
 	}
 	return &s
 }
