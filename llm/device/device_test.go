@@ -6,21 +6,21 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/bilevel-go/bilevel/llm/backend/backendtest"
 	"github.com/bilevel-go/bilevel/llm/device"
 	"github.com/bilevel-go/bilevel/vec"
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/gobackend"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-func space() *device.Space { return device.NewSpace(gobackend.GetBackend()) }
+func space(t *testing.T) *device.Space { return device.NewSpace(backendtest.Open(t, "go")) }
 
 // Random sequences of vector operations give what they give on []float64, up to
 // the rounding of float32.
 func TestVectorsAgreeWithDense(t *testing.T) {
 	const n, vectors, steps = 7, 4, 300
-	s := space()
+	s := space(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	dense, dev := make([]vec.Vector, vectors), make([]vec.Vector, vectors)
 	for i := range dense {
@@ -91,7 +91,7 @@ func TestVectorsAgreeWithDense(t *testing.T) {
 }
 
 func TestFinite(t *testing.T) {
-	s := space()
+	s := space(t)
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
 		if s.Vector([]float32{1, bad, 2}).Finite() {
 			t.Errorf("Finite with %g", bad)
@@ -104,7 +104,7 @@ func TestFinite(t *testing.T) {
 
 // A repeated sequence of operations is compiled once, whatever its numbers are.
 func TestProgramsAreReused(t *testing.T) {
-	s := space()
+	s := space(t)
 	v, w := s.Vector([]float32{1, 2, 3}), s.Vector([]float32{4, 5, 6})
 	for k := range 10 {
 		v.Add(float64(k), w)
@@ -120,7 +120,7 @@ func TestProgramsAreReused(t *testing.T) {
 
 // What nobody reads is not computed.
 func TestUnneededOperationsAreDropped(t *testing.T) {
-	s := space()
+	s := space(t)
 	v := s.Vector([]float32{1, 2})
 	s.Record("never", []*device.Array{v.Array()}, []shapes.Shape{v.Array().Shape()},
 		func(*device.Trace, []*graph.Node) []*graph.Node { panic("emitted") })
@@ -131,7 +131,7 @@ func TestUnneededOperationsAreDropped(t *testing.T) {
 
 // Operations of one run share the nodes that they memoise under one key.
 func TestMemo(t *testing.T) {
-	s := space()
+	s := space(t)
 	v := s.Vector([]float32{1, 2})
 	built := 0
 	op := func() *device.Array {
@@ -149,7 +149,7 @@ func TestMemo(t *testing.T) {
 
 // A failure of the backend comes back as an error that names what was done.
 func TestTry(t *testing.T) {
-	s := space()
+	s := space(t)
 	v := s.Vector([]float32{1, 2})
 	err := device.Try(func() error {
 		out := s.Record("wrong", []*device.Array{v.Array()}, []shapes.Shape{shapes.Make(dtypes.Float32, 3)},

@@ -25,9 +25,10 @@ type lab struct {
 	logs     LogProbs
 }
 
-func newLab(t *testing.T, spec string) *lab {
+func newLab(t testing.TB, spec string) *lab { return newLabOf(t, spec, "tiny_llama_gqa") }
+
+func newLabOf(t testing.TB, spec, folder string) *lab {
 	t.Helper()
-	const folder = "tiny_llama_gqa"
 	var g golden
 	lmtest.JSON(t, lmtest.Golden(t, folder, "golden.json"), &g)
 	m, err := weights.Open(lmtest.Golden(t, folder))
@@ -53,7 +54,7 @@ func newLab(t *testing.T, spec string) *lab {
 	return l
 }
 
-func (l *lab) stage(t *testing.T, name string, steps int) Stage {
+func (l *lab) stage(t testing.TB, name string, steps int) Stage {
 	t.Helper()
 	a, err := algorithm(name)
 	if err != nil {
