@@ -74,4 +74,3 @@ func cpu() float64 {
 	}
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
-
