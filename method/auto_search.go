@@ -101,7 +101,10 @@ type search struct {
 	rounds   *float64
 	early    *float64 // the answer of the first round has been measured
 	bound    float64
+	proven   bool // no answer is better: there is nothing left to search for
 }
+
+func (s *search) solved() bool { return s.proven }
 
 // earlyLimit is the number of lower variables up to which the answer of the first
 // round is measured before the search goes on: beyond, that takes longer than the search.
@@ -110,7 +113,11 @@ const earlyLimit = 20_000
 // Step does one round, or measures the answer of the first one.
 func (s *search) Step(p *bilevel.Progress) (bilevel.Status, error) {
 	if *s.rounds == 1 && *s.early == 0 && s.a.p.NY <= earlyLimit {
-		return bilevel.Running, s.verifyEarly(p)
+		err := s.verifyEarly(p)
+		if s.proven {
+			return bilevel.Converged, err
+		}
+		return bilevel.Running, err
 	}
 	done, err := s.oracle.Search(vec.Slice(s.trial), vec.Slice(s.state), bilevel.SearchRound{
 		Seed: s.e.Settings.Seed, Workers: s.e.Settings.Workers, Stop: s.e.Stopped})
@@ -169,6 +176,11 @@ func (s *search) verifyEarly(p *bilevel.Progress) error {
 	s.a.best.offer(s.x, s.y, s.mu, c)
 	observe(s.e, p, false)
 	p.Verdict = verdictText(c)
-	s.a.e.Note("after %.1f s a first answer, phi = %.9g: %s; the search goes on", s.a.e.Elapsed().Seconds(), *s.phi, p.Verdict)
+	s.proven = c.Verdict == certify.VerifiedGlobally
+	next := "the search goes on"
+	if s.proven {
+		next = "there is nothing left to search for"
+	}
+	s.a.e.Note("after %.1f s a first answer, phi = %.9g: %s; %s", s.a.e.Elapsed().Seconds(), *s.phi, p.Verdict, next)
 	return nil
 }

@@ -104,6 +104,38 @@ func TestAutoMeasuresASearchsFirstAnswer(t *testing.T) {
 	}
 }
 
+// guess is a search that answers with one point and a bound, and never ends by itself.
+type guess struct {
+	at, bound float64
+	calls     int
+}
+
+func (g *guess) SearchState() int                     { return 1 }
+func (g *guess) LowerBound() (float64, string, error) { return g.bound, "known", nil }
+
+func (g *guess) Search(x, _ []float64, _ bilevel.SearchRound) (bool, error) {
+	g.calls++
+	x[0] = g.at
+	return false, nil
+}
+
+// A first answer that is proven ends the run.
+func TestAutoEndsWhereASearchsFirstAnswerIsProven(t *testing.T) {
+	best, err := bilevel.Solve(context.Background(), combed(t, new(grid)), new(Auto), bilevel.Settings{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A bound that the search takes for missed and the certificate for attained.
+	g := &guess{at: best.X[0], bound: best.Upper - 3e-8}
+	r, err := bilevel.Solve(context.Background(), combed(t, g), new(Auto), bilevel.Settings{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Status != bilevel.Converged || g.calls != 1 || r.Iterations != 2 || r.X[0] != g.at {
+		t.Errorf("%s after %d rounds and %d iterations at %v, want converged after 1 and 2 at %v", r.Status, g.calls, r.Iterations, r.X[0], g.at)
+	}
+}
+
 func TestAutoResumesASearch(t *testing.T) {
 	whole, err := bilevel.Solve(context.Background(), combed(t, new(grid)), new(Auto), bilevel.Settings{Seed: 1})
 	if err != nil {
