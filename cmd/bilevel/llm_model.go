@@ -58,11 +58,7 @@ func (o *tunedFlags) open(c *cobra.Command, a *app, config *weights.Config) (t m
 
 // openModel opens the files of the model that reference means.
 func (a *app) openModel(ctx context.Context, reference string) (*weights.Model, error) {
-	path, err := modelref.Resolve(ctx, reference, hub.Settings{Progress: a.downloads()})
-	if err != nil {
-		return nil, err
-	}
-	return weights.Open(path)
+	return weights.OpenContext(ctx, reference, hub.Settings{Progress: a.downloads()})
 }
 
 // speaker is a model on a device with all that it takes to generate text.

@@ -35,13 +35,14 @@ type decoder struct {
 	rows  int
 	size  int // of the cache
 	piece int // tokens of a row fed at once, where there is more than one
+	group int // rows fed at once, where there is more than one token
 	// greedy: the device returns tokens and not logits.
 	greedy bool
 	cache  []*device.Array
 }
 
 func newDecoder(m *Model, rows, size, piece int, greedy bool) *decoder {
-	d := &decoder{model: m, rows: rows, size: size, piece: piece, greedy: greedy}
+	d := &decoder{model: m, rows: rows, size: size, piece: piece, group: (rows + 3) / 4, greedy: greedy}
 	for range m.Network.CacheTensors() {
 		d.cache = append(d.cache, m.Space.Zeros(m.Network.CacheShape(rows, size).Dimensions...).Hold())
 	}
@@ -81,44 +82,56 @@ type output struct {
 // row is the logits of a row.
 func (o *output) row(r int) []float32 { return o.logits[r*o.width : (r+1)*o.width] }
 
-// step feeds length tokens of each row at its start and returns what follows
-// token last[r] of them.
-func (d *decoder) step(ids []int32, length int, start, last []int32) (*output, error) {
+// step feeds length tokens at start[i] to row rows[i] of the cache, for a group of
+// rows, or to every row in turn where rows is nil, and returns what follows token
+// last[i] of them. A row < 0 is none.
+func (d *decoder) step(ids []int32, length int, start, last, rows []int32) (*output, error) {
 	net, s := d.model.Network, d.model.Space
 	c := net.Config()
-	at := make([]int32, d.rows)
-	for r := range at {
-		at[r] = int32(r*length) + last[r]
+	n := len(start)
+	at := make([]int32, n)
+	for i := range at {
+		at[i] = int32(i*length) + last[i]
 	}
-	inputs := []*device.Array{s.Int32s(ids, d.rows, length), s.Int32s(start, d.rows), s.Int32s(at, d.rows, 1)}
-	inputs = append(inputs, d.cache...)
-	inputs = append(inputs, d.model.Arrays...)
-	outputs := []shapes.Shape{shapes.Make(dtypes.Float32, d.rows, c.Vocabulary)}
-	name := "logits of " + d.model.Key
+	inputs := []*device.Array{s.Int32s(ids, n, length), s.Int32s(start, n), s.Int32s(at, n, 1)}
+	name := "logits of "
+	outputs := []shapes.Shape{shapes.Make(dtypes.Float32, n, c.Vocabulary)}
 	if d.greedy {
-		outputs = []shapes.Shape{shapes.Make(dtypes.Int32, d.rows), shapes.Make(dtypes.Float32, d.rows)}
-		name = "greedy tokens of " + d.model.Key
+		name = "greedy tokens of "
+		outputs = []shapes.Shape{shapes.Make(dtypes.Int32, n), shapes.Make(dtypes.Float32, n)}
 	}
-	heads := len(outputs)
+	if rows != nil {
+		name = "group's " + name
+		inputs = append(inputs, d.places(rows)...)
+	}
+	first, heads := len(inputs), len(outputs)
+	inputs = append(append(inputs, d.cache...), d.model.Arrays...)
 	for range d.cache {
 		outputs = append(outputs, net.CacheShape(d.rows, d.size))
 	}
-	out := s.Record(name, inputs, outputs, func(_ *device.Trace, in []*graph.Node) []*graph.Node {
-		ids, start, at, cache := in[0], in[1], in[2], in[3:3+len(d.cache)]
-		b := d.model.Bind(in[3+len(d.cache):])
-		hidden, updated := net.Step(b.Weights, b.Adapter, ids, start, cache)
-		hidden = graph.Reshape(hidden, d.rows*length, c.Hidden)
+	out := s.Record(name+d.model.Key, inputs, outputs, func(_ *device.Trace, in []*graph.Node) []*graph.Node {
+		cache := in[first : first+len(d.cache)]
+		b := d.model.Bind(in[first+len(d.cache):])
+		part := cache
+		if rows != nil {
+			part = take(cache, in[3])
+		}
+		hidden, updated := net.Step(b.Weights, b.Adapter, in[0], in[1], part)
+		if rows != nil {
+			updated = put(cache, updated, in[4])
+		}
+		hidden = graph.Reshape(hidden, n*length, c.Hidden)
 		if length > 1 {
-			hidden = graph.Gather(hidden, at)
+			hidden = graph.Gather(hidden, in[2])
 		}
 		logits := network.Logits(hidden, b.Head)
-		first := []*graph.Node{logits}
+		chosen := []*graph.Node{logits}
 		if d.greedy {
 			// The sum is there to be looked at: the first of several NaN would go
 			// for the largest.
-			first = []*graph.Node{graph.ArgMax(logits, -1, dtypes.Int32), graph.ReduceSum(logits, -1)}
+			chosen = []*graph.Node{graph.ArgMax(logits, -1, dtypes.Int32), graph.ReduceSum(logits, -1)}
 		}
-		return append(first, updated...)
+		return append(chosen, updated...)
 	})
 	for _, a := range out {
 		a.Hold()
@@ -135,10 +148,50 @@ func (d *decoder) step(ids []int32, length int, start, last []int32) (*output, e
 	sums := out[1].Floats()
 	out[0].Release()
 	out[1].Release()
-	for r, v := range sums {
+	for i, v := range sums {
+		if rows != nil && rows[i] < 0 {
+			continue
+		}
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return nil, fmt.Errorf("generate: the logits of row %d are not finite at position %d", r, start[r]+last[r])
+			return nil, fmt.Errorf("generate: the logits after position %d are not finite", start[i]+last[i])
 		}
 	}
 	return o, nil
+}
+
+// places are the arrays by which a group's rows are taken out of a cache, [n, 1],
+// and put back, [rows, 1]: the place in the group of each row of the cache, -1 for
+// rows that stay.
+func (d *decoder) places(rows []int32) []*device.Array {
+	from, back := make([]int32, len(rows)), make([]int32, d.rows)
+	for r := range back {
+		back[r] = -1
+	}
+	for i, r := range rows {
+		if r >= 0 {
+			from[i], back[r] = r, int32(i)
+		}
+	}
+	return []*device.Array{d.model.Space.Int32s(from, len(rows), 1), d.model.Space.Int32s(back, d.rows, 1)}
+}
+
+// take is the rows of a cache's tensors at [n, 1].
+func take(cache []*graph.Node, at *graph.Node) []*graph.Node {
+	part := make([]*graph.Node, len(cache))
+	for i, t := range cache {
+		part[i] = graph.Gather(t, at)
+	}
+	return part
+}
+
+// put is the cache with the rows of a group at [rows, 1] in the place of its own.
+func put(cache, part []*graph.Node, at *graph.Node) []*graph.Node {
+	none := graph.ScalarZero(at.Graph(), at.DType())
+	stays := graph.Reshape(graph.LessThan(at, none), -1, 1, 1, 1)
+	at = graph.MaxScalar(at, int32(0))
+	whole := make([]*graph.Node, len(cache))
+	for i, t := range cache {
+		whole[i] = graph.Where(graph.BroadcastToDims(stays, t.Shape().Dimensions...), t, graph.Gather(part[i], at))
+	}
+	return whole
 }

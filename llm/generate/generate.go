@@ -144,9 +144,9 @@ func (g *Generator) run(ctx context.Context, d *work, prompts [][]int32, show fu
 	rows := make([]*row, d.rows)
 	active := 0
 	for {
-		// Rows are filled when half of them are free: feeding prompts makes every row
-		// wait.
-		if len(order) > 0 && active <= d.rows/2 && ctx.Err() == nil {
+		// Rows are filled when a group of them is free: feeding prompts makes every
+		// other row wait.
+		if len(order) > 0 && d.rows-active >= d.group && ctx.Err() == nil {
 			for r := range rows {
 				if rows[r] == nil && len(order) > 0 {
 					i := order[0]
@@ -162,14 +162,9 @@ func (g *Generator) run(ctx context.Context, d *work, prompts [][]int32, show fu
 		if active == 0 || ctx.Err() != nil {
 			break
 		}
-		feeding, stepBegin, stepCompiled := false, time.Now(), g.model.Space.Stats().Compiling
-		length := 1
-		for _, w := range rows {
-			if w != nil && len(w.known)-w.fed > 1 {
-				length, feeding = d.piece, true
-			}
-		}
-		if err := g.step(d.decoder, rows, length, show); err != nil {
+		stepBegin, stepCompiled := time.Now(), g.model.Space.Stats().Compiling
+		feeding, err := g.step(d.decoder, rows, show)
+		if err != nil {
 			return nil, stats, err
 		}
 		for r, w := range rows {
@@ -223,35 +218,56 @@ func (g *Generator) begin(i int, prompt []int32, result *Result, draw int) *row 
 	return w
 }
 
-// step feeds every row up to length of the tokens that the cache lacks, and gives
-// a row that then lacks none its next token.
-func (g *Generator) step(d *decoder, rows []*row, length int, show func(int, string)) error {
-	ids, start, last := make([]int32, d.rows*length), make([]int32, d.rows), make([]int32, d.rows)
+// step feeds a group of rows tokens that the cache lacks, where some row lacks
+// several, and otherwise every row the one that it lacks; a row that then lacks none
+// gets its next token.
+func (g *Generator) step(d *decoder, rows []*row, show func(int, string)) (feeding bool, err error) {
+	var group []int32
 	for r, w := range rows {
+		if w != nil && len(w.known)-w.fed > 1 && len(group) < d.group {
+			group = append(group, int32(r))
+		}
+	}
+	feeding = len(group) > 0
+	n, length, fed := d.rows, 1, rows
+	if feeding {
+		n, length, fed = d.group, d.piece, nil
+		for _, r := range group {
+			fed = append(fed, rows[r])
+		}
+	}
+	if d.rows == 1 {
+		group = nil
+	}
+	for group != nil && len(group) < n {
+		group = append(group, -1)
+	}
+	ids, start, last := make([]int32, n*length), make([]int32, n), make([]int32, n)
+	for i, w := range fed {
 		if w == nil {
 			continue // token 0 at position 0, which the next text of the row overwrites
 		}
-		n := copy(ids[r*length:(r+1)*length], w.known[w.fed:])
-		start[r], last[r] = int32(w.fed), int32(n-1)
-		w.fed += n
+		k := copy(ids[i*length:(i+1)*length], w.known[w.fed:])
+		start[i], last[i] = int32(w.fed), int32(k-1)
+		w.fed += k
 	}
-	out, err := d.step(ids, length, start, last)
+	out, err := d.step(ids, length, start, last, group)
 	if err != nil {
-		return err
+		return feeding, err
 	}
-	for r, w := range rows {
+	for i, w := range fed {
 		if w == nil || w.fed < len(w.known) {
 			continue
 		}
 		var next int32
 		if d.greedy {
-			next = out.tokens[r]
-		} else if next, err = w.sampler.Next(out.row(r), w.known); err != nil {
-			return fmt.Errorf("prompt %d: %w", w.index, err)
+			next = out.tokens[i]
+		} else if next, err = w.sampler.Next(out.row(i), w.known); err != nil {
+			return feeding, fmt.Errorf("prompt %d: %w", w.index, err)
 		}
 		g.take(w, next, show)
 	}
-	return nil
+	return feeding, nil
 }
 
 // take gives a text its next token.

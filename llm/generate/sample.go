@@ -115,10 +115,7 @@ func (s *Sampler) weigh(z []float64, top float64) {
 	}
 	if p := s.settings.TopP; p < 1 {
 		if !sorted {
-			// The tokens below this weight have together less than 1 - p of the mass,
-			// so the set is complete before any of them: they need not be sorted.
-			least := (1 - p) * total / float64(len(s.kept))
-			s.kept = slices.DeleteFunc(s.kept, func(c candidate) bool { return c.p < least })
+			s.selectMass(p * total)
 			slices.SortFunc(s.kept, falling)
 		}
 		mass := 0.0
@@ -153,6 +150,23 @@ func (s *Sampler) selectTop(k int, order func(a, b candidate) int) {
 		top[i] = c
 	}
 	s.kept = append(s.kept[:0], top...)
+}
+
+// selectMass keeps the tokens above some weight, in any order, that have at least
+// this mass together: few are left to be sorted. The largest weight is 1.
+func (s *Sampler) selectMass(mass float64) {
+	for least := 0.1; least > 1e-12; least /= 10 {
+		sum := 0.0
+		for _, c := range s.kept {
+			if c.p >= least {
+				sum += c.p
+			}
+		}
+		if sum >= mass {
+			s.kept = slices.DeleteFunc(s.kept, func(c candidate) bool { return c.p < least })
+			return
+		}
+	}
 }
 
 // draw takes one of the kept tokens in proportion to its weight.
