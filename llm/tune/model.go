@@ -79,6 +79,7 @@ func (m *Model) Sample(k int) error {
 	if k == m.sampled {
 		return nil
 	}
+	m.space.Run() // one program for each draw: several at once would only be larger
 	for _, s := range []*side{m.upper, m.lower} {
 		for _, b := range s.current {
 			b.release()
