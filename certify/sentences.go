@@ -31,6 +31,9 @@ func (c *Certificate) Sentences() []Row {
 		c.boundRow(),
 		c.flatnessRow(),
 	}
+	if c.Verdict == Estimated { // of the others, samples say nothing
+		rows = []Row{rows[0], c.estimatedGapRow(), c.flatnessRow()}
+	}
 	for _, k := range c.Checks {
 		rows = append(rows, Row{k.Name, figure(k.Value), k.Sentence})
 	}
@@ -107,6 +110,19 @@ func (c *Certificate) gapRow() Row {
 		row.Sentence = fmt.Sprintf("No better answer of the follower than y was found, but duality proves only that none has a lower objective smaller by more than %s.", figure(hi))
 	default:
 		row.Sentence = fmt.Sprintf("The follower has a better answer than y: the lower objective can fall by at least %s, which was found, and by at most %s, which duality proves.", figure(lo), figure(hi))
+	}
+	return row
+}
+
+// estimatedGapRow is gapRow for a gap from samples.
+func (c *Certificate) estimatedGapRow() Row {
+	lo, hi := c.LowerGap[0], c.LowerGap[1]
+	row := Row{"lower-level gap", "[" + figure(lo) + ", " + figure(hi) + "]", "By this much, with 95 % confidence, the lower objective falls on held-out rows when y alone is trained on: how far y is at least from the follower's best answer."}
+	switch {
+	case !lo.Known() || !hi.Known():
+		row.Value, row.Sentence = "not measured", notMeasured
+	case lo <= 0:
+		row.Sentence = "By this much, with 95 % confidence, the lower objective falls on held-out rows when y alone is trained on: no improvement of the follower's answer was established."
 	}
 	return row
 }

@@ -19,10 +19,10 @@ import (
 	"github.com/bilevel-go/bilevel/run"
 )
 
-//go:embed style.css page.tmpl chart.tmpl
+//go:embed style.css page.tmpl chart.tmpl training.tmpl
 var files embed.FS
 
-var page = template.Must(template.ParseFS(files, "page.tmpl", "chart.tmpl"))
+var page = template.Must(template.ParseFS(files, "page.tmpl", "chart.tmpl", "training.tmpl"))
 
 // row is one line of a table: a figure with its value and what it says.
 type row struct {

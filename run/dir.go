@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,7 @@ type Dir struct {
 	Path string
 	disk disk
 	made []string // directories that were not there before Create, the deepest first
+	own  []string // names that Discard removes
 }
 
 // disk is what a Dir writes through; tests put failing ones in its place.
@@ -58,16 +60,17 @@ func (osDisk) append(path string) (file, error) {
 // Create makes path a fresh run directory. A directory that already holds
 // something is refused unless force is true, which removes what an earlier run
 // left there and nothing else. A directory that cannot be written to is refused.
-// Errors match bilevel.ErrInvalid.
-func Create(path string, force bool) (*Dir, error) {
-	d := &Dir{Path: path, disk: osDisk{}}
+// also names what this kind of run writes beside the files of all. Errors match
+// bilevel.ErrInvalid.
+func Create(path string, force bool, also ...string) (*Dir, error) {
+	d := &Dir{Path: path, disk: osDisk{}, own: slices.Concat(ownNames, also)}
 	entries, err := os.ReadDir(path)
 	switch {
 	case err == nil && len(entries) > 0 && !force:
 		return nil, &bilevel.SettingError{Field: "output directory", Value: path,
 			Allowed: "a new or empty directory (this one holds " + entries[0].Name() + "; --force overwrites an earlier run)"}
 	case err == nil:
-		for _, name := range ownNames {
+		for _, name := range d.own {
 			if err := os.RemoveAll(filepath.Join(path, name)); err != nil {
 				return nil, unwritable(path, err)
 			}
@@ -89,7 +92,7 @@ func Create(path string, force bool) (*Dir, error) {
 
 // CreateNext is Create for the first unused base-1, base-2, ... It never reuses
 // a directory, also when several programs ask at once.
-func CreateNext(base string) (*Dir, error) {
+func CreateNext(base string, also ...string) (*Dir, error) {
 	made, err := makeAll(filepath.Dir(base))
 	if err != nil {
 		return nil, unwritable(filepath.Dir(base), err)
@@ -103,8 +106,18 @@ func CreateNext(base string) (*Dir, error) {
 		if err != nil {
 			return nil, unwritable(path, err)
 		}
-		return &Dir{Path: path, disk: osDisk{}, made: append([]string{path}, made...)}, nil
+		return &Dir{Path: path, disk: osDisk{}, made: append([]string{path}, made...), own: slices.Concat(ownNames, also)}, nil
 	}
+}
+
+// At is the run directory at path, which an earlier run made. One without a
+// configuration is refused: the error matches bilevel.ErrInvalid.
+func At(path string) (*Dir, error) {
+	d := &Dir{Path: path, disk: osDisk{}}
+	if !d.Has(ConfigFile) {
+		return nil, &bilevel.SettingError{Field: "run directory", Value: path, Allowed: "a directory that an earlier run made (there is no " + ConfigFile + " in it)"}
+	}
+	return d, nil
 }
 
 // makeAll is os.MkdirAll that tells which directories it made, the deepest first.
@@ -152,7 +165,7 @@ func (d *Dir) probe() error {
 // Discard removes the directories that Create made, with what the run wrote in
 // them: the run was refused before any work.
 func (d *Dir) Discard() {
-	for _, name := range ownNames {
+	for _, name := range d.own {
 		os.RemoveAll(filepath.Join(d.Path, name))
 	}
 	for _, path := range d.made {

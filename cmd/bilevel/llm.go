@@ -11,6 +11,8 @@ func (a *app) llmCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
+		a.llmTrainCommand(),
+		a.llmConfigCommand(),
 		a.llmPullCommand(),
 		a.llmGenerateCommand(),
 		a.llmChatCommand(),

@@ -69,14 +69,21 @@ func (l *lines) Above() io.Writer  { return l.w }
 func (l *lines) Close()            {}
 
 func (l *lines) Iteration(p *bilevel.Progress) {
-	if p.Elapsed < l.next && p.Verdict == "" {
-		return
+	if l.due(p.Elapsed) || p.Verdict != "" {
+		l.print("  %s", progressText(p))
 	}
-	l.next = p.Elapsed + time.Second
-	if p.Elapsed > 10*time.Second {
-		l.next = p.Elapsed + 10*time.Second
+}
+
+// due reports whether it is time for a line, and sets the time of the next.
+func (l *lines) due(elapsed time.Duration) bool {
+	if elapsed < l.next {
+		return false
 	}
-	l.print("  %s", progressText(p))
+	l.next = elapsed + time.Second
+	if elapsed > 10*time.Second {
+		l.next = elapsed + 10*time.Second
+	}
+	return true
 }
 
 // progressText is one iteration in one line: what is known of it.
@@ -144,13 +151,17 @@ func (b *bar) Iteration(p *bilevel.Progress) {
 		return
 	}
 	b.next = p.Elapsed + refresh
-	text := progressText(p)
+	b.show(int64(p.Iteration), progressText(p))
+}
+
+// show puts the text of an iteration behind the bar.
+func (b *bar) show(iteration int64, text string) {
 	b.mu.Lock()
 	if b.phase != interrupting {
 		b.phase, b.text = "", text
 	}
 	b.mu.Unlock()
-	b.bar.SetCurrent(int64(p.Iteration))
+	b.bar.SetCurrent(iteration)
 }
 
 func (b *bar) Close() {

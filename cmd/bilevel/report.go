@@ -11,6 +11,7 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/report"
 	"github.com/bilevel-go/bilevel/run"
+	"github.com/bilevel-go/bilevel/run/training"
 )
 
 func (a *app) reportCommand() *cobra.Command {
@@ -29,8 +30,14 @@ func (a *app) reportCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && training.Is(args[0]) {
+				return a.trainingReport(args[0], out, force)
+			}
 			var runs []*run.Run
 			for _, path := range args {
+				if training.Is(path) {
+					return &bilevel.SettingError{Field: "run directory", Value: path, Allowed: "one of a solved problem, beside others; a training has a report of its own"}
+				}
 				r, err := run.Open(path)
 				if err != nil {
 					return err
@@ -57,4 +64,23 @@ func (a *app) reportCommand() *cobra.Command {
 	c.Flags().StringVar(&out, "out", "", "`file` to write (default report.html in the run directory, comparison.html for several)")
 	c.Flags().BoolVar(&force, "force", false, "overwrite the file")
 	return c
+}
+
+// trainingReport writes the report of a training anew, or elsewhere.
+func (a *app) trainingReport(dir, out string, force bool) error {
+	r, err := training.Open(dir)
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		out, force = r.Dir.Join(run.ReportFile), true
+	}
+	if _, err := os.Stat(out); err == nil && !force {
+		return &bilevel.SettingError{Field: "out", Value: out, Allowed: "a new file, or --force to overwrite this one"}
+	}
+	if err := run.WriteFile(out, func(w io.Writer) error { return report.WriteTraining(w, r) }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(a.out, filepath.ToSlash(out))
+	return err
 }

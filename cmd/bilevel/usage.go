@@ -11,6 +11,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/llm/tune"
 )
 
 // noCommand refuses a word that is no command.
@@ -76,6 +77,10 @@ func setHelp(root *cobra.Command) {
 		fmt.Fprint(c.OutOrStdout(), helpPage(c))
 		if c.Name() == "solve" {
 			fmt.Fprint(c.OutOrStdout(), settingsHelp(args))
+		}
+		if c.CommandPath() == "bilevel llm config" || c.CommandPath() == "bilevel llm train" {
+			fmt.Fprintln(c.OutOrStdout(), "\nSettings:")
+			writeSettings(c.OutOrStdout(), option.Fields(&tune.Config{}))
 		}
 	})
 }

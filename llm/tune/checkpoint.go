@@ -43,6 +43,11 @@ type saved struct {
 	Work   Work           `json:"work"`
 	// Before holds the summaries of finished stages.
 	Before []StageSummary `json:"before,omitempty"`
+	// First is the evaluation before the stage, Flatness what was measured so far and
+	// Best the score of the best adapter and head kept.
+	First    EvalSummary `json:"first"`
+	Flatness []Flatness  `json:"flatness,omitempty"`
+	Best     *float64    `json:"best,omitempty"`
 	// Scalars are the state's, as text that keeps every bit.
 	Scalars map[string]string `json:"scalars"`
 }

@@ -64,9 +64,9 @@ type Estimate struct {
 // gapSteps is how many steps y is continued to estimate the gap.
 const gapSteps = 20
 
-// safeOmitted is the size of the omitted terms, relative to the gradient of f in x,
+// SafeOmitted is the size of the omitted terms, relative to the gradient of f in x,
 // up to which dropping them is called safe.
-const safeOmitted = 0.1
+const SafeOmitted = 0.1
 
 func (r *running) estimate(ctx context.Context) (e *Estimate, err error) {
 	err = device.Try(func() (err error) {
@@ -129,10 +129,10 @@ func verdict(algorithm string, all []Flatness) (safe bool, sentence string) {
 		worst = math.Max(worst, f.Omitted)
 	}
 	last := all[len(all)-1]
-	if worst <= safeOmitted {
+	if worst <= SafeOmitted {
 		return true, fmt.Sprintf("Dropping the value-function term was safe on these rows: what it leaves out is at most %.2g times the gradient of f in x (delta %.2g at the end, c = %g, alpha = %g).", worst, last.Delta, method.FlatC, method.FlatAlpha)
 	}
-	return false, fmt.Sprintf("Dropping the value-function term was not safe on these rows: what it leaves out reaches %.2g times the gradient of f in x, more than %g (delta %.2g at the end, c = %g, alpha = %g); v-pbgd and auto compute it.", worst, safeOmitted, last.Delta, method.FlatC, method.FlatAlpha)
+	return false, fmt.Sprintf("Dropping the value-function term was not safe on these rows: what it leaves out reaches %.2g times the gradient of f in x, more than %g (delta %.2g at the end, c = %g, alpha = %g); v-pbgd and auto compute it.", worst, SafeOmitted, last.Delta, method.FlatC, method.FlatAlpha)
 }
 
 // byBatch is a level's values on each of a list of batches, one slice per figure,

@@ -34,6 +34,10 @@ type Work struct {
 // every weight once.
 func (w Work) Passes() int64 { return w.Tokens + w.Backward }
 
+func (w Work) plus(v Work) Work {
+	return Work{w.Tokens + v.Tokens, w.Backward + v.Backward, w.HeadStep + v.HeadStep}
+}
+
 // Model is the bilevel problem for a method: x the low-rank updates, y the output
 // head. It implements bilevel.Model, bilevel.Sampler and bilevel.HeldOut.
 type Model struct {

@@ -39,6 +39,12 @@ type RunSettings struct {
 	Log    *slog.Logger
 	// Say, when not nil, is told what is being done between the stages.
 	Say func(string)
+	// From, when not nil, is told where a resumed training goes on: behind this step
+	// of this stage. Everything that Watch was told of later steps is void.
+	From func(stage string, step int) error
+	// Flush, when not nil, is called before a checkpoint is written: what Watch was
+	// told so far belongs before it.
+	Flush func() error
 }
 
 // Outcome is what a job reached.
@@ -88,6 +94,10 @@ type running struct {
 	out  *Outcome
 	from *saved // the checkpoint to go on from
 	best float64
+	// first is the evaluation before the stage, before its work in earlier parts of a
+	// resumed training, and work all of its work so far.
+	first        EvalSummary
+	before, work Work
 }
 
 // fingerprint tells settings apart that reach different answers.
@@ -111,6 +121,7 @@ func (r *running) run(ctx context.Context) error {
 		return err
 	}
 	first := 0
+	r.best = math.Inf(1)
 	if r.s.Resume {
 		if first, err = r.resume(stages); err != nil {
 			return err
@@ -118,7 +129,6 @@ func (r *running) run(ctx context.Context) error {
 	} else if err := r.sample(ctx, "before", nil, nil); err != nil {
 		return err
 	}
-	r.best = math.Inf(1)
 	x, y := r.out.X, r.out.Y
 	for i := first; i < len(stages) && ctx.Err() == nil; i++ {
 		stages[i].X, stages[i].Y = x, y
@@ -151,6 +161,15 @@ func (r *running) resume(stages []Stage) (int, error) {
 	for i, s := range stages {
 		if s.Name == r.from.Stage {
 			r.out.Stages = append(r.out.Stages, r.from.Before...)
+			r.out.Flatness, r.first, r.before, r.work = r.from.Flatness, r.from.First, r.from.Work, r.from.Work
+			if r.from.Best != nil {
+				r.best = *r.from.Best
+			}
+			if r.s.From != nil {
+				if err := r.s.From(s.Name, r.from.State.Iteration); err != nil {
+					return 0, err
+				}
+			}
 			var old struct{ Samples []Sample }
 			if raw, err := os.ReadFile(filepath.Join(r.s.Dir, SamplesFile)); err == nil && json.Unmarshal(raw, &old) == nil {
 				r.out.Samples = old.Samples
@@ -163,13 +182,22 @@ func (r *running) resume(stages []Stage) (int, error) {
 
 // stage runs one stage and adds it to the outcome.
 func (r *running) stage(ctx context.Context, s Stage) (*Trained, error) {
-	var workBefore Work
 	if r.from != nil {
-		s.Resume, workBefore, r.from = r.from.State, r.from.Work, nil
+		s.Resume, r.from = r.from.State, nil
+	} else {
+		r.first, r.before, r.work = EvalSummary{}, Work{}, Work{}
 	}
 	s.Log, s.Watch = r.s.Log, r
 	s.Checkpoint = func(st *bilevel.State) error {
-		c := &saved{Stage: s.Name, Config: r.fingerprint(), State: st, Work: workBefore, Before: r.out.Stages}
+		if r.s.Flush != nil {
+			if err := r.s.Flush(); err != nil {
+				return err
+			}
+		}
+		c := &saved{Stage: s.Name, Config: r.fingerprint(), State: st, Work: r.work, Before: r.out.Stages, First: r.first, Flatness: r.out.Flatness}
+		if r.best < math.Inf(1) {
+			c.Best = &r.best
+		}
 		return c.write(r.s.Dir, r.Config.Keep)
 	}
 	r.s.Say("stage " + s.Name)
@@ -177,26 +205,24 @@ func (r *running) stage(ctx context.Context, s Stage) (*Trained, error) {
 	if err != nil {
 		return t, err
 	}
-	t.Work.Tokens += workBefore.Tokens
-	t.Work.Backward += workBefore.Backward
-	t.Work.HeadStep += workBefore.HeadStep
+	t.Work = t.Work.plus(r.before)
 	r.out.Status, r.out.Message = t.Result.Status, t.Result.Message
 	if t.Result.Status != bilevel.Interrupted {
 		if t.Last != nil {
 			r.out.Upper, r.out.Lower, r.out.Accuracy = t.Last.Upper.Loss, t.Last.Lower.Loss, t.Last.Upper.Accuracy
 		}
 		r.out.Stages = append(r.out.Stages, StageSummary{Name: s.Name, Algorithm: s.Algorithm.Name, Status: t.Result.Status, Steps: t.Result.Iterations,
-			Elapsed: t.Elapsed, Work: t.Work, Counts: t.Result.Counts, Before: summarize(t.First), After: summarize(t.Last), Notes: t.Result.Notes})
+			Elapsed: t.Elapsed, Work: t.Work, Counts: t.Result.Counts, Before: r.first, After: summarize(t.Last), Notes: t.Result.Notes})
 	}
 	r.out.Elapsed += t.Elapsed
-	r.out.Work.Tokens += t.Work.Tokens
-	r.out.Work.Backward += t.Work.Backward
-	r.out.Work.HeadStep += t.Work.HeadStep
+	r.out.Work = r.out.Work.plus(t.Work)
 	return t, nil
 }
 
 // Step passes a report on, and keeps what was measured of flatness.
 func (r *running) Step(p StepReport) error {
+	p.Work = p.Work.plus(r.before)
+	r.work = p.Work
 	if !math.IsNaN(p.Omitted) {
 		r.out.Flatness = append(r.out.Flatness, Flatness{p.Step, p.Delta, p.Omitted})
 	}
@@ -208,6 +234,10 @@ func (r *running) Step(p StepReport) error {
 
 // Evaluation passes an evaluation on, and keeps the best adapter and head.
 func (r *running) Evaluation(e Evaluation) error {
+	e.Work = e.Work.plus(r.before)
+	if e.Step == 0 {
+		r.first = summarize(&e)
+	}
 	if score := r.score(e); score < r.best && e.Step > 0 {
 		r.best = score
 		x, y := make([]float64, e.X.Len()), make([]float64, e.Y.Len())
