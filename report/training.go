@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -43,7 +43,7 @@ func WriteTraining(w io.Writer, r *training.Run) error {
 
 func newTuned(r *training.Run) *tuned {
 	d := r.Details
-	t := &tuned{Run: r, Heading: "Post-training of " + d.Model, Command: strings.Join(d.Command, " "), Tries: strings.Join(d.Try, " "), Version: run.Version(),
+	t := &tuned{Run: r, Heading: "Post-training of " + filepath.Base(d.Model), Command: strings.Join(d.Command, " "), Tries: strings.Join(d.Try, " "), Version: run.Version(),
 		Started: d.Started.Format("2006-01-02 15:04 MST"),
 		Size:    fmt.Sprintf("x: %s parameters of low-rank updates · y: %s of the output head · %s frozen", count(int64(d.X)), count(int64(d.Y)), count(int64(d.Base)))}
 	t.Verdict, t.Text, t.State = verdict(r.Document)
@@ -129,15 +129,15 @@ func (t *tuned) rows() {
 
 // course is one file's rows on axes that run over all stages.
 type course struct {
-	rows          []training.Row
-	step, million []float64 // steps and millions of tokens since the training began
+	rows         []training.Row
+	step, tokens []float64 // since the training began, tokens in a unit
 }
 
-func newCourse(rows []training.Row, offsets map[string][2]float64) course {
+func newCourse(rows []training.Row, offsets map[string][2]float64, unit float64) course {
 	c := course{rows: rows}
 	for _, r := range rows {
 		o := offsets[r.Stage]
-		c.step, c.million = append(c.step, o[0]+float64(r.Step)), append(c.million, (o[1]+r.Tokens)/1e6)
+		c.step, c.tokens = append(c.step, o[0]+float64(r.Step)), append(c.tokens, (o[1]+r.Tokens)/unit)
 	}
 	return c
 }
@@ -164,7 +164,7 @@ func (t *tuned) charts() {
 		if r.Stage != last {
 			offsets[r.Stage] = at
 			if last != "" {
-				stepMarks, tokenMarks = append(stepMarks, mark{at[0], "stage " + r.Stage}), append(tokenMarks, mark{at[1] / 1e6, "stage " + r.Stage})
+				stepMarks, tokenMarks = append(stepMarks, mark{at[0], "stage " + r.Stage}), append(tokenMarks, mark{at[1], "stage " + r.Stage})
 				names = append(names, fmt.Sprintf("stage %s begins after step %.0f", r.Stage, at[0]))
 			}
 			last = r.Stage
@@ -176,7 +176,14 @@ func (t *tuned) charts() {
 		return
 	}
 	t.Phases = strings.Join(names, "; ")
-	train, held := newCourse(t.Trace, offsets), newCourse(t.Evaluations, offsets)
+	unit, unitName := 1e3, "thousand tokens"
+	if at[1] > 1e7 {
+		unit, unitName = 1e6, "million tokens"
+	}
+	for i := range tokenMarks {
+		tokenMarks[i].At /= unit
+	}
+	train, held := newCourse(t.Trace, offsets, unit), newCourse(t.Evaluations, offsets, unit)
 	add := func(to *[]*chart, f figure) {
 		if c := f.draw(); c != nil {
 			*to = append(*to, c)
@@ -190,24 +197,16 @@ func (t *tuned) charts() {
 		add(&t.Losses, figure{id: q.id, title: q.title, xLabel: "step", marks: stepMarks, span: []float64{0, at[0]},
 			series: []series{train.series("batches", train.step, q.of), held.series("held out", held.step, q.of)}})
 		if q.id != "accuracy" {
-			add(&t.Tokens, figure{id: q.id + "-tokens", title: q.title, xLabel: "million tokens", marks: tokenMarks, span: []float64{0, at[1] / 1e6},
-				series: []series{train.series("batches", train.million, q.of), held.series("held out", held.million, q.of)}})
+			add(&t.Tokens, figure{id: q.id + "-tokens", title: q.title, xLabel: unitName, marks: tokenMarks, span: []float64{0, at[1] / unit},
+				series: []series{train.series("batches", train.tokens, q.of), held.series("held out", held.tokens, q.of)}})
 		}
 	}
 	omitted := train.series("omitted terms, relative to the gradient of f in x", train.step, func(r *training.Row) float64 { return r.Omitted })
 	delta := train.series("delta", train.step, func(r *training.Row) float64 { return r.Delta })
 	if len(omitted.X) > 0 {
 		line := series{Name: fmt.Sprintf("called safe up to %g", tune.SafeOmitted), X: []float64{0, at[0]}, Y: []float64{tune.SafeOmitted, tune.SafeOmitted}}
-		add(&t.Flat, figure{id: "omitted", title: "What dropping the value-function term leaves out", xLabel: "step", log: positive(omitted.Y), marks: stepMarks, span: []float64{0, at[0]}, series: []series{omitted, line}})
+		add(&t.Flat, figure{id: "omitted", title: "What dropping the value-function term leaves out", xLabel: "step", log: wide([]series{omitted, line}), marks: stepMarks, span: []float64{0, at[0]}, series: []series{omitted, line}})
 		add(&t.Flat, figure{id: "delta", title: "Flatness delta", xLabel: "step", marks: stepMarks, span: []float64{0, at[0]}, series: []series{delta}})
 	}
 	add(&t.Flat, figure{id: "speed", title: "Tokens per second", xLabel: "step", marks: stepMarks, span: []float64{0, at[0]}, series: []series{train.series("", train.step, func(r *training.Row) float64 { return r.TokensPerSecond })}})
-}
-
-func positive(v []float64) bool {
-	low := math.Inf(1)
-	for _, x := range v {
-		low = math.Min(low, x)
-	}
-	return low > 0
 }

@@ -12,6 +12,7 @@ func (a *app) llmCommand() *cobra.Command {
 	}
 	c.AddCommand(
 		a.llmTrainCommand(),
+		a.llmEvalCommand(),
 		a.llmConfigCommand(),
 		a.llmPullCommand(),
 		a.llmGenerateCommand(),

@@ -172,7 +172,10 @@ func templateUsage(otherwise string) string {
 }
 
 // encoder lays prompts out with the template of a name.
-func (s *speaker) encoder(name string) (*data.Encoder, error) {
+func (s *speaker) encoder(name string) (*data.Encoder, error) { return s.encoderFor(name, 0) }
+
+// encoderFor is an encoder for sequences of at most maxLength tokens; 0 is its default.
+func (s *speaker) encoderFor(name string, maxLength int) (*data.Encoder, error) {
 	t := s.chat
 	if name != ownTemplate {
 		var err error
@@ -183,7 +186,7 @@ func (s *speaker) encoder(name string) (*data.Encoder, error) {
 	if t == nil {
 		return nil, &bilevel.SettingError{Field: "--template", Value: name, Allowed: strings.Join(data.TemplateNames(), ", ") + ": the model has no chat template of its own"}
 	}
-	var set data.EncodeSettings
+	set := data.EncodeSettings{MaxLength: maxLength}
 	if eos := s.model.Network.Config().EOS; s.tokenizer.Special().EOS == tokenizer.None && len(eos) > 0 {
 		set.EOS, _ = s.tokenizer.Token(eos[0])
 	}

@@ -20,7 +20,7 @@ func (a *app) trainingSummary(out *training.Outcome, dir *run.Dir) error {
 	fmt.Fprintf(a.out, "%s by %s (%s, seed %d) on %s\n\n", t.Model, d.Method, d.Mode, d.Seed, t.Backend)
 	a.writeVerdict(d.Certificate)
 	wrap(a.out, 0, d.Message, "")
-	fmt.Fprintf(a.out, "%d steps, %s of training, %s tokens/s", d.Stats.Outer, trainingTime(t), number(d.Metrics["tokens_per_s"]))
+	fmt.Fprintf(a.out, "%d steps, %s of training, %s tokens/s", d.Stats.Outer, trainingTime(d), number(d.Metrics["tokens_per_s"]))
 	if m := d.Metrics["peak_memory_bytes"]; m.Known() {
 		fmt.Fprintf(a.out, ", at most %s of memory", byteSize(int64(m)))
 	}
@@ -79,10 +79,7 @@ func clip(text string) string {
 	return text
 }
 
-func trainingTime(t *training.Details) time.Duration {
-	var all time.Duration
-	for _, s := range t.Stages {
-		all += s.Elapsed
-	}
-	return all.Round(100 * time.Millisecond)
+// trainingTime is the time without evaluations.
+func trainingTime(d *run.Document) time.Duration {
+	return time.Duration(float64(d.Metrics["training_s"]) * float64(time.Second)).Round(100 * time.Millisecond)
 }

@@ -133,7 +133,7 @@ func (o *trainFlags) config(c *cobra.Command, args []string) (training.Config, e
 	}
 	for _, need := range []struct{ flag, name, value string }{{"model", "model", config.Model}, {"preferences", "upper.files", config.UpperFiles}, {"supervised", "lower.files", config.LowerFiles}} {
 		if need.value == "" {
-			return config, &bilevel.SettingError{Field: "--" + need.flag, Value: `""`, Allowed: "given, by this flag, as " + need.name + " in a file, or by --set"}
+			return config, &bilevel.SettingError{Field: "--" + need.flag, Value: `""`, Allowed: "not empty: give this flag, or " + need.name + " in a file or by --set"}
 		}
 	}
 	return config, config.Absolute("")
