@@ -35,6 +35,10 @@ const (
 // Shape is the array's element type and dimensions.
 func (a *Array) Shape() shapes.Shape { return a.shape }
 
+// Pending reports whether the array is the result of an operation that is recorded
+// and not yet run.
+func (a *Array) Pending() bool { return a.kind == pending }
+
 // Hold says that somebody needs the array until a Release. It returns a.
 func (a *Array) Hold() *Array {
 	a.holds++

@@ -62,6 +62,12 @@ func (b *batch) release() {
 	}
 }
 
+// shares reports whether a gradient in x can continue from the forward pass of
+// states that are recorded and not yet run.
+func (b *batch) shares(x *device.Array) bool {
+	return b.states != nil && b.x == x && b.states.Pending()
+}
+
 // forget gives the states back.
 func (b *batch) forget() {
 	if b.states != nil {

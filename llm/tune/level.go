@@ -223,11 +223,13 @@ func (m *backbone) gradY(o Objective, b *batch, x, y *device.Array, training boo
 	})
 }
 
-// value is the objective's values.
+// value is the objective's values. The states are a program of their own, which
+// other occasions share.
 func (m *backbone) value(o Objective, b *batch, x, y *device.Array) []*device.Array {
 	in := m.of(b)
 	in[inIDs], in[inAt] = nil, nil
 	in[inStates], in[inY], in[inShare] = m.states(b, x, false), y, m.space.Number(b.share)
+	m.space.Run()
 	return m.record("value, "+o.String(), in, false, scalars(o.figures()), func(_ *device.Trace, a args) []*graph.Node {
 		return o.values(a, a.states, a.y)
 	})

@@ -154,11 +154,17 @@ func (m *Model) batches(s *side) []*batch {
 
 // accumulate sums an operation's vector over the micro-batches into dst, and keeps
 // its values. Each micro-batch is a program of its own where there are several, so
-// that memory and compilation do not grow with their number.
-func (m *Model) accumulate(s *side, dst *device.Vector, op func(b *batch) []*device.Array) {
+// that memory and compilation do not grow with their number; so is one that is to
+// be apart, which has nothing in common with what is recorded and is then compiled
+// once for all occasions.
+func (m *Model) accumulate(s *side, dst *device.Vector, apart func(b *batch) bool, op func(b *batch) []*device.Array) {
 	s.forget()
 	list := m.batches(s)
 	for i, b := range list {
+		alone := len(list) > 1 || apart(b)
+		if alone {
+			m.space.Run()
+		}
 		out := op(b)
 		s.see(out[1:])
 		if i == 0 {
@@ -169,7 +175,7 @@ func (m *Model) accumulate(s *side, dst *device.Vector, op func(b *batch) []*dev
 			dst.Add(1, part)
 			part.Release()
 		}
-		if len(list) > 1 {
+		if alone {
 			m.space.Run()
 		}
 	}
@@ -240,14 +246,16 @@ func (m *Model) spend(b *batch, x vec.Vector, training, backward bool) {
 func arrayOf(v vec.Vector) *device.Array { return v.(*device.Vector).Array() }
 
 func (m *Model) gradientX(s *side, dst, x, y vec.Vector) {
-	m.accumulate(s, dst.(*device.Vector), func(b *batch) []*device.Array {
+	apart := func(b *batch) bool { return !b.shares(arrayOf(x)) }
+	m.accumulate(s, dst.(*device.Vector), apart, func(b *batch) []*device.Array {
 		m.spend(b, x, !m.heldOut, true)
 		return m.gradX(s.Objective, b, arrayOf(x), arrayOf(y), !m.heldOut)
 	})
 }
 
 func (m *Model) gradientY(s *side, dst, x, y vec.Vector) {
-	m.accumulate(s, dst.(*device.Vector), func(b *batch) []*device.Array {
+	apart := func(*batch) bool { return false }
+	m.accumulate(s, dst.(*device.Vector), apart, func(b *batch) []*device.Array {
 		m.spend(b, x, !m.heldOut, false)
 		return m.gradY(s.Objective, b, arrayOf(x), arrayOf(y), !m.heldOut)
 	})
