@@ -37,7 +37,8 @@ func (a *app) reproCommand() *cobra.Command {
 		Long: `Repeat a published experiment and print its figures beside ours: in faithful mode number for number, in
 corrected mode as the methods mean it. A note says why figures differ.`,
 		Example: `  bilevel repro toys
-  bilevel repro toys --mode faithful --out toys-faithful`,
+  bilevel repro toys --mode faithful --out toys-faithful
+  bilevel repro pbgdfree-table2 --set steps=100 --set model=smollm2     settings are those of: bilevel llm config`,
 		Args: func(c *cobra.Command, args []string) error {
 			return exactly(1, "one of "+strings.Join(experimentNames(), ", "))(c, args)
 		},
@@ -85,13 +86,17 @@ func (a *app) repro(c *cobra.Command, name string, o *reproFlags) error {
 	if _, err := run.DataFS(config.Data); err != nil {
 		return err
 	}
+	settings, err := o.choice.settings()
+	if err != nil {
+		return err
+	}
 	var dir *run.Dir
 	if o.out != "" {
 		if dir, err = run.Create(o.out, o.force); err != nil {
 			return err
 		}
 	}
-	table, err := repro.Run(c.Context(), name, repro.Options{Mode: mode, Seed: o.seed, Workers: o.workers, Data: config.Data, Progress: a.partProgress()})
+	table, err := repro.Run(c.Context(), name, repro.Options{Mode: mode, Seed: o.seed, Workers: o.workers, Data: config.Data, Settings: settings, Progress: a.partProgress()})
 	if err != nil {
 		if dir != nil {
 			dir.Discard()

@@ -76,6 +76,7 @@ type Config struct {
 	Steps      int     `opt:"steps" range:"[0,inf)" doc:"steps of the bilevel stage; 0: from epochs"`
 	Epochs     float64 `opt:"epochs" default:"1" range:"(0,inf)" doc:"passes over the larger of the two training sets"`
 	Time       string  `opt:"time_limit" doc:"training time of the bilevel stage at most, evaluations left out"`
+	Passes     int     `opt:"passes" range:"[0,inf)" doc:"token places in forward and backward passes of the backbone after which the bilevel stage ends, for comparisons at equal cost; 0: no limit"`
 	HeadSteps  int     `opt:"stage2.steps" range:"[-1,inf)" doc:"steps of stage 2, the head alone on the other half of the supervised rows; 0: one epoch; -1: no stage 2"`
 	HeadTime   string  `opt:"stage2.time_limit" doc:"training time of stage 2 at most"`
 	HeadObject string  `opt:"stage2.objective" default:"lower" range:"lower|gamma" doc:"g alone, or f/gamma + g"`
@@ -111,6 +112,9 @@ func (c *Config) Fill() error {
 		if _, err := duration(f.value); err != nil {
 			return &bilevel.SettingError{Field: f.name, Value: f.value, Allowed: "a duration >= 0 such as 90s or 5h"}
 		}
+	}
+	if c.Passes > 0 && c.Time != "" {
+		return &bilevel.SettingError{Field: "passes", Value: c.Passes, Allowed: "0 beside time_limit: one of them ends the training"}
 	}
 	if _, err := duration(c.Time); err == nil && c.Time != "" && c.Schedule != "constant" && c.Steps == 0 {
 		return &bilevel.SettingError{Field: "schedule", Value: c.Schedule, Allowed: "constant where time_limit ends the training, or give steps too"}

@@ -180,7 +180,8 @@ func (j *Job) stages() ([]Stage, error) {
 		EvalUpper: d.upperHeld, EvalLower: d.lowerHeld, EvalEvery: c.EvalEvery, CheckpointEvery: every,
 	}
 	epoch := max(d.upperStream.Batches(), d.lowerStream.Batches())
-	if base.TimeLimit, _ = duration(c.Time); base.TimeLimit == 0 || c.Steps > 0 {
+	base.Tokens = int64(c.Passes)
+	if base.TimeLimit, _ = duration(c.Time); base.TimeLimit == 0 && c.Passes == 0 || c.Steps > 0 {
 		if base.Steps = c.Steps; base.Steps == 0 {
 			base.Steps = max(1, int(c.Epochs*float64(epoch)+0.5))
 		}
@@ -194,7 +195,7 @@ func (j *Job) stages() ([]Stage, error) {
 		return []Stage{base}, nil
 	}
 	head := base
-	head.Name = "head"
+	head.Name, head.Tokens = "head", 0
 	if head.Algorithm, err = algorithm("sft"); err != nil {
 		return nil, err
 	}
