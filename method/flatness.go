@@ -41,7 +41,7 @@ type flatness struct {
 	scale   *float64 // the largest |grad_x f| measured
 }
 
-const deviceSteps = 20
+const deviceSteps = 10
 
 func newFlatness(e *bilevel.Env, a *answer, rule vec.Rule, beta float64, x, y vec.Vector) *flatness {
 	f := &flatness{e: e, answer: a, rule: rule, beta: beta, diff: y.New(), omitted: x.New(),

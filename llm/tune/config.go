@@ -52,7 +52,7 @@ type Config struct {
 
 	Gamma         float64 `opt:"gamma" default:"10" range:"(0,inf)" doc:"penalty gamma"`
 	Inner         int     `opt:"inner" range:"[0,inf)" doc:"inner steps K; 0: the published number of the algorithm"`
-	FlatnessEvery int     `opt:"flatness_every" default:"50" range:"[-1,inf)" doc:"steps between measurements of flatness; -1: never"`
+	FlatnessEvery int     `opt:"flatness_every" default:"100" range:"[-1,inf)" doc:"steps between measurements of flatness, each about as dear as ten steps; -1: never"`
 	Probability   float64 `opt:"alright.probability" default:"0.5" range:"(0,1)" doc:"probability of the upper objective"`
 	Barrier       float64 `opt:"bome.barrier" default:"0.5" range:"(0,inf)" doc:"factor of the barrier"`
 	First         int     `opt:"sequential.first" range:"[0,inf)" doc:"steps of the first of two stages; 0: half"`
