@@ -166,7 +166,9 @@ type Check struct {
 	Name      string `json:"name"`
 	Value     Number `json:"value"`
 	Tolerance Number `json:"tolerance"`
-	Sentence  string `json:"sentence"`
+	// Interval, when not nil, is the 95 % interval of a figure from sampled data.
+	Interval *Interval `json:"interval,omitempty"`
+	Sentence string    `json:"sentence"`
 }
 
 // Bound is a proven lower bound on f over all bilevel answers.

@@ -19,7 +19,7 @@ func (m *measurement) review() {
 		return
 	}
 	for _, k := range checks {
-		m.c.Checks = append(m.c.Checks, Check{k.Name, Number(k.Value), Number(k.Tolerance), k.Sentence})
+		m.c.Checks = append(m.c.Checks, Check{Name: k.Name, Value: Number(k.Value), Tolerance: Number(k.Tolerance), Sentence: k.Sentence})
 		if math.IsInf(k.Tolerance, 1) {
 			continue
 		}

@@ -35,7 +35,11 @@ func (c *Certificate) Sentences() []Row {
 		rows = []Row{rows[0], c.estimatedGapRow(), c.flatnessRow()}
 	}
 	for _, k := range c.Checks {
-		rows = append(rows, Row{k.Name, figure(k.Value), k.Sentence})
+		value := figure(k.Value)
+		if k.Interval != nil {
+			value += fmt.Sprintf(" [%s, %s]", figure(k.Interval[0]), figure(k.Interval[1]))
+		}
+		rows = append(rows, Row{k.Name, value, k.Sentence})
 	}
 	for _, f := range c.FalseDeclarations {
 		rows = append(rows, Row{"false declaration", "not used", "The problem declares something that samples contradict: " + f + "."})

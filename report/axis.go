@@ -87,10 +87,26 @@ func (a axis) multiples(step float64, n int) []tick {
 		ticks = append(ticks, tick{(v - a.lo) / (a.hi - a.lo), label})
 	}
 	if a.log && len(ticks) < 2 { // less than a decade: label the ends of what is shown
+		if ticks = a.within(); len(ticks) >= 2 {
+			return ticks
+		}
 		ticks = ticks[:0]
 		for _, f := range []float64{0.1, 0.5, 0.9} {
 			u := a.lo + f*(a.hi-a.lo)
 			ticks = append(ticks, tick{f, strconv.FormatFloat(math.Pow(10, u), 'g', 3, 64)})
+		}
+	}
+	return ticks
+}
+
+// within are the places of 1, 2 and 5 times powers of ten on a log axis.
+func (a axis) within() []tick {
+	var ticks []tick
+	for k := math.Floor(a.lo); k <= a.hi; k++ {
+		for _, m := range []float64{1, 2, 5} {
+			if u := k + math.Log10(m); u >= a.lo && u <= a.hi {
+				ticks = append(ticks, tick{(u - a.lo) / (a.hi - a.lo), strconv.FormatFloat(m*math.Pow(10, k), 'g', 3, 64)})
+			}
 		}
 	}
 	return ticks

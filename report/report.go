@@ -19,7 +19,7 @@ import (
 	"github.com/bilevel-go/bilevel/run"
 )
 
-//go:embed style.css page.tmpl chart.tmpl training.tmpl
+//go:embed style.css page.tmpl chart.tmpl training.tmpl diagram.tmpl
 var files embed.FS
 
 var page = template.Must(template.ParseFS(files, "page.tmpl", "chart.tmpl", "training.tmpl"))

@@ -13,7 +13,6 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/method"
-	"github.com/bilevel-go/bilevel/problems/catalog"
 	"github.com/bilevel-go/bilevel/run"
 )
 
@@ -161,7 +160,7 @@ func completeSet(methodFlag string) cobra.CompletionFunc {
 			}
 		}
 		if len(args) > 0 {
-			if fields, err := catalog.Settings(args[0]); err == nil {
+			if fields, err := problemSettings(args[0]); err == nil {
 				add(fields)
 			}
 		}

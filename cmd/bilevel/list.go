@@ -10,7 +10,6 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/method"
-	"github.com/bilevel-go/bilevel/problems/catalog"
 	"github.com/bilevel-go/bilevel/run"
 )
 
@@ -131,7 +130,7 @@ func settingsNamed(name string) ([]option.Field, error) {
 	if m, err := method.Lookup(name); err == nil {
 		return option.Fields(m), nil
 	}
-	if fields, err := catalog.Settings(name); err == nil {
+	if fields, err := problemSettings(name); err == nil {
 		return fields, nil
 	}
 	return nil, option.Unknown("problem or method", name, append(problemNames(), methodNames()...))
@@ -144,7 +143,7 @@ type problemEntry struct {
 
 func problemList() []problemEntry {
 	all := []problemEntry{}
-	for _, e := range catalog.List() {
+	for _, e := range entries() {
 		all = append(all, problemEntry{e.Name, e.Title})
 	}
 	return all
@@ -180,7 +179,7 @@ func statusList() []statusEntry {
 
 func (a *app) writeProblems() {
 	var rows [][2]string
-	for _, e := range catalog.List() {
+	for _, e := range entries() {
 		rows = append(rows, [2]string{e.Name, e.Title})
 	}
 	table(a.out, rows)
@@ -206,7 +205,7 @@ func (a *app) json(v any) error { return run.WriteJSON(a.out, v) }
 
 func problemNames() []string {
 	var names []string
-	for _, e := range catalog.List() {
+	for _, e := range entries() {
 		names = append(names, e.Name)
 	}
 	return names

@@ -19,6 +19,9 @@ import (
 // display shows how a run goes.
 type display interface {
 	run.Observer
+	// Show shows how far work is that has no outer iterations of its own: done of the
+	// number that the display was made with.
+	Show(elapsed time.Duration, done int, text string)
 	// Interrupting says that the run is about to stop.
 	Interrupting()
 	// Above is where the log is written, so that it does not meet the display.
@@ -41,11 +44,12 @@ func (a *app) newDisplay(iterations int) display {
 
 type silent struct{ w io.Writer }
 
-func (silent) Phase(string)                {}
-func (silent) Iteration(*bilevel.Progress) {}
-func (silent) Interrupting()               {}
-func (s silent) Above() io.Writer          { return s.w }
-func (silent) Close()                      {}
+func (silent) Phase(string)                    {}
+func (silent) Iteration(*bilevel.Progress)     {}
+func (silent) Show(time.Duration, int, string) {}
+func (silent) Interrupting()                   {}
+func (s silent) Above() io.Writer              { return s.w }
+func (silent) Close()                          {}
 
 const interrupting = "stopping after this iteration; interrupt again to quit at once"
 
@@ -84,6 +88,12 @@ func (l *lines) due(elapsed time.Duration) bool {
 		l.next = elapsed + 10*time.Second
 	}
 	return true
+}
+
+func (l *lines) Show(elapsed time.Duration, _ int, text string) {
+	if l.due(elapsed) {
+		l.print("  %s", text)
+	}
 }
 
 // progressText is one iteration in one line: what is known of it.
@@ -147,11 +157,15 @@ func (b *bar) Iteration(p *bilevel.Progress) {
 	if p.Verdict != "" {
 		fmt.Fprintln(b.progress, progressText(p)) // stays above the bar
 	}
-	if p.Elapsed < b.next {
+	b.Show(p.Elapsed, p.Iteration, progressText(p))
+}
+
+func (b *bar) Show(elapsed time.Duration, done int, text string) {
+	if elapsed < b.next {
 		return
 	}
-	b.next = p.Elapsed + refresh
-	b.show(int64(p.Iteration), progressText(p))
+	b.next = elapsed + refresh
+	b.show(int64(done), text)
 }
 
 // show puts the text of an iteration behind the bar.

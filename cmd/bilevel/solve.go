@@ -18,7 +18,6 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/method"
-	"github.com/bilevel-go/bilevel/problems/catalog"
 	"github.com/bilevel-go/bilevel/report"
 	"github.com/bilevel-go/bilevel/run"
 )
@@ -155,6 +154,11 @@ func (o *solveFlags) config(c *cobra.Command, arg string) (run.Config, error) {
 }
 
 func (a *app) solve(c *cobra.Command, arg string, o *solveFlags) error {
+	if named, err := o.choice.config(c, arg); err != nil {
+		return err
+	} else if x := findExperiment(named.Problem); x != nil {
+		return a.solveExperiment(c, x, named, o)
+	}
 	config, err := o.config(c, arg)
 	if err != nil {
 		return err
@@ -183,6 +187,9 @@ func (a *app) resume(c *cobra.Command, args []string, o *solveFlags) error {
 	r, err := run.Open(o.resume)
 	if err != nil {
 		return err
+	}
+	if findExperiment(r.Config.Problem) != nil {
+		return &bilevel.SettingError{Field: "resume", Value: o.resume, Allowed: "a run with a checkpoint: " + r.Config.Problem + " takes so little time that it leaves none; run it again"}
 	}
 	for _, name := range []string{"method", "mode", "seed", "set", "network", "tolerance", "data", "out", "force"} {
 		if c.Flags().Changed(name) {
@@ -328,7 +335,7 @@ func settingsHelp(args []string) string {
 		if arg == "--method" && i+1 < len(args) {
 			methodName = args[i+1]
 		}
-		if fields, err := catalog.Settings(arg); err == nil {
+		if fields, err := problemSettings(arg); err == nil {
 			fmt.Fprintf(&b, "\nSettings of %s:\n", arg)
 			writeSettings(&b, fields)
 		}

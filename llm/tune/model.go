@@ -214,6 +214,9 @@ func (s *side) figures() []float64 {
 func (m *Model) evaluate(s *side, x, y vec.Vector) float64 {
 	s.forget()
 	list := m.batches(s)
+	if len(list) == 0 {
+		return math.NaN() // a training that was cancelled before it drew samples
+	}
 	for _, b := range list {
 		m.spend(b, x, false, false)
 		s.see(m.value(s.Objective, b, arrayOf(x), arrayOf(y)))

@@ -34,16 +34,7 @@ func (t *Trainer) logits(b *batch) *device.Array {
 // without updates and with the head given.
 func (m *backbone) reference(head *device.Array, list []*data.Batch, into LogProbs) error {
 	for _, host := range list {
-		b := upload(m.space, host)
-		in := m.of(b)
-		in[inY] = head
-		out := m.record("log-probabilities of the base model", in, true, []shapes.Shape{shapes.Make(dtypes.Float32, host.Rows)},
-			func(t *device.Trace, a args) []*graph.Node {
-				return []*graph.Node{objective.SequenceLogProbs(objective.LogProbs(m.forward(t, a), a.y, a.scored), a.scored, host.Rows)}
-			})[0]
-		logs := out.Hold().Floats()
-		out.Release()
-		b.release()
+		logs := m.rowLogProbs(nil, head, host)
 		p := host.Rows / 2
 		for i, row := range host.Source[:p] {
 			if row == data.NoRow {
@@ -58,4 +49,22 @@ func (m *backbone) reference(head *device.Array, list []*data.Batch, into LogPro
 		}
 	}
 	return nil
+}
+
+// rowLogProbs are the log-probabilities of the responses of a batch, by row. A nil x
+// is the model without updates.
+func (m *backbone) rowLogProbs(x, head *device.Array, host *data.Batch) []float32 {
+	b := upload(m.space, host)
+	defer b.release()
+	in, name := m.of(b), "log-probabilities of the base model"
+	in[inY] = head
+	if x != nil {
+		in[inX], name = x, "log-probabilities"
+	}
+	out := m.record(name, in, true, []shapes.Shape{shapes.Make(dtypes.Float32, host.Rows)},
+		func(t *device.Trace, a args) []*graph.Node {
+			return []*graph.Node{objective.SequenceLogProbs(objective.LogProbs(m.forward(t, a), a.y, a.scored), a.scored, host.Rows)}
+		})[0].Hold()
+	defer out.Release()
+	return out.Floats()
 }

@@ -68,6 +68,9 @@ func (t *Trainer) Sizes() (x, y, base int) {
 	return len(t.x0), len(t.head), base
 }
 
+// Head is the base model's output head, which must not be changed.
+func (t *Trainer) Head() []float32 { return t.head }
+
 // Reference computes the log-probabilities of preference batches under the base
 // model.
 func (t *Trainer) Reference(ctx context.Context, batches []*data.Batch) (LogProbs, error) {
@@ -81,6 +84,21 @@ func (t *Trainer) Reference(ctx context.Context, batches []*data.Batch) (LogProb
 				return err
 			}
 		}
+		return nil
+	})
+	return logs, err
+}
+
+// Score computes the log-probability of the response of every row of a batch, with
+// the updates x and the head y; nil is where a training starts. Rows that only fill
+// the batch have 0.
+func (t *Trainer) Score(x, y []float32, b *data.Batch) ([]float32, error) {
+	var logs []float32
+	err := device.Try(func() error {
+		at, head := t.b.space.Vector(orElse(x, t.x0)), t.b.space.Vector(orElse(y, t.head))
+		defer at.Release()
+		defer head.Release()
+		logs = t.b.rowLogProbs(at.Array(), head.Array(), b)
 		return nil
 	})
 	return logs, err

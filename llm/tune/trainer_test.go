@@ -173,6 +173,17 @@ func TestInterruption(t *testing.T) {
 	}
 }
 
+// A training that is interrupted before its first step is where it started.
+func TestInterruptedAtOnce(t *testing.T) {
+	l := newLab(t, "go")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	out, err := l.t.Train(ctx, l.stage(t, "pbgd-free", 3))
+	if err != nil || out.Result.Status != bilevel.Interrupted || out.Result.Iterations != 0 || !slices.Equal(out.X, l.t.x0) {
+		t.Errorf("%+v, %v", out.Result, err)
+	}
+}
+
 // Frozen is skipped: a training of y alone leaves every bit of x.
 func TestFrozenIsSkipped(t *testing.T) {
 	l := newLab(t, "go")

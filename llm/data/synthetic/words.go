@@ -41,3 +41,12 @@ var polite = []string{
 const bare = "{} ."
 
 func fill(form, with string) string { return strings.Replace(form, "{}", with, 1) }
+
+// Courteous returns every way to give an answer in the preferred style.
+func Courteous(answer string) []string {
+	all := make([]string, len(polite))
+	for i, form := range polite {
+		all[i] = fill(form, answer)
+	}
+	return all
+}
