@@ -9,7 +9,6 @@ type part struct {
 	a, b     []float64 // vectors over links, zero outside the support
 	mark     []bool
 	support  []int32
-	path     []int32
 	index    []int32 // of the entries of a rank-one term
 	value    []float64
 }
@@ -61,16 +60,14 @@ func (p *part) pair(s *Solver, k int32) {
 		s.perNode[s.paths.node[first]] = s.base[k]
 		return
 	}
-	sum := 0.0
+	sum, ref := 0.0, first
 	for r := first; r >= 0; r = s.paths.next[r] {
-		sum += s.ratio[r]
+		if sum += s.ratio[r]; s.ratio[r] > s.ratio[ref] {
+			ref = r
+		}
 	}
 	s.theta[k] = sum
-	if sum <= benign*s.base[k] {
-		p.plain(s, k)
-	} else {
-		p.several(s, k, sum*(s.base[k]/(sum+s.base[k])))
-	}
+	p.several(s, k, ref)
 }
 
 // prefixes adds sum_r h_r a_r a_r', h_r at the end of each path, along the prefix trees.
@@ -98,22 +95,6 @@ func (p *part) prefixes(s *Solver) {
 	}
 }
 
-// plain adds the bracket of a pair as it is written: the first sum along the prefix
-// tree, the second here.
-func (p *part) plain(s *Solver, k int32) {
-	t := s.paths
-	for r := t.first[k]; r >= 0; r = t.next[r] {
-		v := s.ratio[r]
-		s.perNode[t.node[r]] = v
-		for n := t.node[r]; t.link[n] >= 0; n = t.parent[n] {
-			p.touch(t.link[n])
-			p.a[t.link[n]] += v
-		}
-	}
-	p.rankOne(s, p.a, -1/(s.theta[k]+s.base[k]))
-	p.forget()
-}
-
 // touch puts link e in the support.
 func (p *part) touch(e int32) {
 	if !p.mark[e] {
@@ -130,70 +111,92 @@ func (p *part) forget() {
 	p.support = p.support[:0]
 }
 
-// add adds by times path r to the vector v.
-func (p *part) add(s *Solver, v []float64, r int32, by float64) {
-	t := s.paths
-	for n := t.node[r]; t.link[n] >= 0; n = t.parent[n] {
-		p.touch(t.link[n])
-		v[t.link[n]] += by
+// several adds the bracket of a pair with more than one path, of which ref has the
+// largest theta; kappa a_ref a_ref' is left for prefixes.
+func (p *part) several(s *Solver, k, ref int32) {
+	t, h, theta := s.paths, s.base[k], s.theta[k]
+	all := theta + h
+	if !(all > 0) {
+		return
 	}
-}
-
-// several adds the bracket of a pair with more than one path.
-func (p *part) several(s *Solver, k int32, kappa float64) {
-	t := s.paths
-	ref, most := t.first[k], 0.0
-	for r := ref; r >= 0; r = t.next[r] {
-		if v := s.ratio[r]; v > most {
-			ref, most = r, v
-		}
-	}
-	theta := s.theta[k]
-	// a = a_ref + t/Theta.
-	p.add(s, p.a, ref, 1)
-	for r := t.first[k]; r >= 0; r = t.next[r] {
-		if r != ref {
-			v := s.ratio[r] / theta
-			p.add(s, p.a, r, v)
-			p.add(s, p.a, ref, -v)
-		}
-	}
-	p.rankOne(s, p.a, kappa)
-	for _, e := range p.support {
-		p.a[e] = 0
-	}
-	// b_r, and t in a.
+	kappa := theta * (h / all)
+	s.perNode[t.node[ref]] = kappa
 	two := t.number[k] == 2
 	for r := t.first[k]; r >= 0; r = t.next[r] {
-		if r == ref {
+		weight := s.ratio[r]
+		if r == ref || weight == 0 {
 			continue
 		}
-		p.add(s, p.b, r, 1)
-		p.add(s, p.b, ref, -1)
-		weight := s.ratio[r]
+		p.difference(s, r, ref)
+		for _, e := range p.support {
+			p.a[e] += weight * p.b[e]
+		}
 		if two {
-			weight *= most / theta
+			weight *= (s.ratio[ref] + h) / all
 		}
 		p.rankOne(s, p.b, weight)
 		for _, e := range p.support {
-			p.a[e] += s.ratio[r] * p.b[e]
 			p.b[e] = 0
 		}
 	}
+	p.gather(s, p.a)
+	if c := h / all; c > 0 {
+		n := len(s.chosen)
+		for v := t.node[ref]; t.link[v] >= 0; v = t.parent[v] {
+			i := s.row[t.link[v]]
+			if i < 0 {
+				continue
+			}
+			row := p.matrix[int(i)*n : (int(i)+1)*n]
+			for m, j := range p.index {
+				row[j] += c * p.value[m]
+				if i == j {
+					row[j] += c * p.value[m]
+				}
+			}
+		}
+	}
 	if !two {
-		p.rankOne(s, p.a, -1/theta)
+		p.add(s, -1/all)
 	}
 	p.forget()
 }
 
-// rankOne adds weight v v' over the links of the support.
-func (p *part) rankOne(s *Solver, v []float64, weight float64) {
+// difference sets b to a_r - a_ref: the paths differ from where they part.
+func (p *part) difference(s *Solver, r, ref int32) {
+	t := s.paths
+	v, w := t.node[r], t.node[ref]
+	for v != w {
+		if v > w { // parents come before children
+			p.touch(t.link[v])
+			p.b[t.link[v]]++
+			v = t.parent[v]
+		} else {
+			p.touch(t.link[w])
+			p.b[t.link[w]]--
+			w = t.parent[w]
+		}
+	}
+}
+
+// gather lists the entries of v that are not 0 and have a row.
+func (p *part) gather(s *Solver, v []float64) {
 	p.index, p.value = p.index[:0], p.value[:0]
 	for _, e := range p.support {
 		if i := s.row[e]; i >= 0 && v[e] != 0 {
 			p.index, p.value = append(p.index, i), append(p.value, v[e])
 		}
 	}
+}
+
+// rankOne adds weight v v' over the links of the support.
+func (p *part) rankOne(s *Solver, v []float64, weight float64) {
+	p.gather(s, v)
+	p.add(s, weight)
+}
+
+// add adds weight times the outer square of what was gathered.
+func (p *part) add(s *Solver, weight float64) {
 	n := len(s.chosen)
 	for k, i := range p.index {
 		row := p.matrix[int(i)*n : (int(i)+1)*n]

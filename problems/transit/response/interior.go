@@ -33,7 +33,13 @@ func (s *Solver) iterate() bool {
 			s.resume()
 			return s.recover()
 		}
-		if merit <= next {
+		many := len(s.flow) > manyPaths
+		if many && merit <= enough {
+			if s.resume(); s.recover() {
+				return true
+			}
+		}
+		if merit <= next && (!many || idle > patient) {
 			if s.polish() {
 				return true
 			}

@@ -113,6 +113,9 @@ const (
 	early  = 1e-5
 	// ripe is the gap from which on it is clear which prices and path flows are 0.
 	ripe = 1e-7
+	// enough is the gap that ends the iteration where there are many paths: solving
+	// the equations of those in use would take longer than all steps.
+	enough = 1e-10
 	// rounding is what sums are taken to be wrong by, relative to their terms.
 	rounding = 1e-15
 	// hopeless: a pair whose utility of going by the network is lower than that of

@@ -47,19 +47,19 @@ func (s *Solver) factorise() bool {
 	return s.decompose(s.open)
 }
 
-// benign is the Theta_k/h_k up to which cancellation in the bracket costs few digits.
-const benign = 1e4
-
 // decompose assembles the matrix over some links from base, ratio and diagonal and
 // takes its Cholesky factor. Where prices are not unique (links in series that carry
 // the same travellers) the matrix is singular up to rounding: its diagonal is then
 // raised by as little as makes it positive definite.
 //
-// Pairs with one path are added up along the prefix trees. For the others, where theta
-// is large, the bracket is written without cancellation as
+// The bracket is written without the difference of large numbers, with the path 1
+// of the largest theta, as
 //
-//	kappa a a' + sum_r theta_r b_r b_r' - t t'/Theta,   b_r = a_r - a_1,  t = sum_r theta_r b_r,
-//	a = a_1 + t/Theta,  kappa = Theta h/(Theta + h).
+//	kappa a_1 a_1' + kappa/Theta (a_1 t' + t a_1') + sum_r theta_r b_r b_r' - t t'/(Theta + h),
+//	b_r = a_r - a_1,  t = sum_r theta_r b_r,  kappa = Theta h/(Theta + h):
+//
+// the first term, of all pairs, is added up along the prefix trees, and the others are
+// small, for b_r has only the links in which two paths differ.
 func (s *Solver) decompose(links []int32) bool {
 	s.chosen = links
 	for i := range s.row {
