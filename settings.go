@@ -67,6 +67,9 @@ type Settings struct {
 	CheckDerivatives bool
 	// Resume continues from a checkpoint of the same problem, method and settings.
 	Resume *State
+	// DropState: a run that reaches its iteration limit is over, and its state is not
+	// copied into the Result or a checkpoint. For states that are large.
+	DropState bool
 	// Checkpoint, when not nil, is called with the state every CheckpointEvery
 	// (default 10 s) and once when the run is interrupted or limited.
 	Checkpoint      func(*State) error

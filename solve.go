@@ -154,7 +154,7 @@ func (e *Env) loop(ctx, stop context.Context, name string, method Method, it Ite
 		}
 	}
 	var st *State
-	if status.Limit() {
+	if status.Limit() && !(s.DropState && status == IterationLimit) {
 		st = e.snapshot(name, method, elapsed())
 		if s.Checkpoint != nil {
 			if err := s.Checkpoint(st); err != nil {

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/bilevel-go/bilevel"
@@ -202,6 +203,7 @@ func (r *running) stage(ctx context.Context, s Stage) (*Trained, error) {
 	}
 	r.s.Say("stage " + s.Name)
 	t, err := r.Trainer.Train(ctx, s)
+	debug.FreeOSMemory() // copies of heads, which the next stage has no use for
 	if err != nil {
 		return t, err
 	}

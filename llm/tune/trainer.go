@@ -146,6 +146,9 @@ type Stage struct {
 	Resume          *bilevel.State
 	Checkpoint      func(*bilevel.State) error
 	CheckpointEvery time.Duration
+	// KeepState: the Result of a training that took all its steps has the State too,
+	// which takes several times the head's size.
+	KeepState bool
 }
 
 // Watch sees a training as it goes. An error ends the training with that error.
@@ -252,7 +255,7 @@ func (r *recorder) train(ctx context.Context) error {
 		r.m.done, r.before = s.Resume.Iteration, s.Resume.Elapsed
 	}
 	settings := bilevel.Settings{Mode: s.Mode, Seed: s.Seed, MaxIterations: s.Steps, TimeLimit: s.TimeLimit, Clock: r.clock,
-		Tolerance: 1e-30, Recorder: r, Log: s.Log, Resume: s.Resume, Checkpoint: s.Checkpoint, CheckpointEvery: s.CheckpointEvery,
+		Tolerance: 1e-30, Recorder: r, Log: s.Log, Resume: s.Resume, Checkpoint: s.Checkpoint, CheckpointEvery: s.CheckpointEvery, DropState: !s.KeepState,
 		Optimizer: func(st vec.Store, block string, like vec.Vector) vec.Optimizer {
 			if block == "x" || strings.HasSuffix(block, "/x") {
 				return s.OptimizeX.New(st, block, like)
@@ -281,6 +284,7 @@ func (r *recorder) train(ctx context.Context) error {
 	if result.PenalisedY != nil {
 		r.out.Y = narrow(result.PenalisedY)
 	}
+	result.X, result.Y, result.PenalisedY = nil, nil, nil // the same in twice the space
 	if result.Status == bilevel.Interrupted {
 		return nil
 	}

@@ -90,7 +90,9 @@ func TestAlgorithms(t *testing.T) {
 			if a.Name == "sft" && !(lower < 0) {
 				t.Errorf("the lower loss went from %g to %g", whole.First.Lower.Loss, whole.Last.Lower.Loss)
 			}
-			half := train(t, l, l.stage(t, a.Name, 5))
+			part := l.stage(t, a.Name, 5)
+			part.KeepState = true
+			half := train(t, l, part)
 			rest := l.stage(t, a.Name, 8)
 			rest.Resume = half.Result.State
 			resumed := train(t, l, rest)
