@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/llm/tune"
 	"github.com/bilevel-go/bilevel/run"
 	"github.com/bilevel-go/bilevel/run/training"
@@ -60,10 +59,8 @@ func newTuned(r *training.Run) *tuned {
 	t.answer()
 	t.charts()
 	t.rows()
-	for _, f := range option.Fields(&r.Config.Config) {
-		if f.Value != "" && (f.Default != "" || f.Value != "0" && f.Value != "false") {
-			t.Settings = append(t.Settings, row{Label: f.Name, Value: f.Value})
-		}
+	for _, f := range training.Given(&r.Config.Config) {
+		t.Settings = append(t.Settings, row{Label: f.Name, Value: f.Value})
 	}
 	return t
 }

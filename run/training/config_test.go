@@ -186,6 +186,11 @@ func FuzzConfig(f *testing.F) {
 			}
 			return
 		}
+		for _, required := range []*string{&c.Model, &c.UpperFiles, &c.LowerFiles} {
+			if *required == "" {
+				*required = "x"
+			}
+		}
 		if c.Fill() != nil {
 			return
 		}

@@ -16,14 +16,24 @@ import (
 func Write(w io.Writer, c tune.Config) error {
 	var b bytes.Buffer
 	b.WriteString("# The settings of this training as resolved; `bilevel llm train " + run.ConfigFile + "` runs the same again.\n")
-	writeNested(&b, option.Fields(&c), func(b *bytes.Buffer, indent, name string, f option.Field) {
-		if f.Value != "" && (f.Default != "" || f.Value != "0" && f.Value != "false") {
-			fmt.Fprintf(b, "%s%s: %s\n", indent, name, scalar(f.Value))
-		}
+	writeNested(&b, Given(&c), func(b *bytes.Buffer, indent, name string, f option.Field) {
+		fmt.Fprintf(b, "%s%s: %s\n", indent, name, scalar(f.Value))
 	})
 	fmt.Fprintf(&b, "%s: %s\n", versionKey, scalar(run.Version()))
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// Given lists the settings that have a value, of their own or by default.
+func Given(c *tune.Config) []option.Field {
+	unset := option.Fields(&tune.Config{})
+	var given []option.Field
+	for i, f := range option.Fields(c) {
+		if f.Default != "" || f.Value != unset[i].Value {
+			given = append(given, f)
+		}
+	}
+	return given
 }
 
 // writeNested writes fields below the maps that the dots in their names make, in the
@@ -100,7 +110,7 @@ func Template(w io.Writer) error {
 
 // about is a setting's meaning and range in a line.
 func about(f option.Field) string {
-	text := strings.ToUpper(f.Doc[:1]) + f.Doc[1:]
+	text := f.Doc
 	if f.Range != "" {
 		text += "; " + strings.ReplaceAll(f.Range, "|", ", ")
 	}
