@@ -101,11 +101,13 @@ func certificate(e *tune.Estimate, c *tune.Config) *certify.Certificate {
 	none := certify.Number(math.NaN())
 	n := func(v float64) certify.Number { return certify.Number(v) }
 	figure := func(name, what string, i tune.Interval) certify.Check {
-		sentence := fmt.Sprintf("%s on held-out rows, with 95 %% confidence between %.4g and %.4g.", what, i.Lo, i.Hi)
-		if i.Lo-i.Lo != 0 {
-			sentence = what + " on held-out rows, which fill one batch: too few for an interval."
+		c := certify.Check{Name: name, Value: n(i.Mean), Tolerance: none, Sentence: what + " on held-out rows."}
+		if i.Lo-i.Lo == 0 {
+			c.Interval = &certify.Interval{n(i.Lo), n(i.Hi)}
+		} else {
+			c.Sentence = what + " on held-out rows, which fill one batch: too few for an interval."
 		}
-		return certify.Check{Name: name, Value: n(i.Mean), Tolerance: none, Sentence: sentence}
+		return c
 	}
 	cert := &certify.Certificate{
 		Verdict:  certify.Estimated,
