@@ -105,7 +105,7 @@ func (d *design) exact(o *Options, l *limits) (*bilevel.Problem, error) {
 	}
 	p.X0 = make([]float64, len(x0))
 	p.X.Project(p.X0, x0)
-	p.Oracle = &searching{newOracle(d), reviewer{d: d, plain: !l.any}, searcher{prices.New(d.network, l.options())}}
+	p.Oracle = &searching{newOracle(d), reviewer{d: d, plain: !l.any}, searcher{prices.New(d.network, l.options()), d}}
 	return p, nil
 }
 

@@ -23,7 +23,10 @@ func (d *design) metrics(x, _, penalised []float64) map[string]float64 {
 		capacity[e] = math.Max(0, v)
 	}
 	shares, gap := s.Answer.Shares, 0.0
-	err := s.Solve(math.Inf(1), capacity, nil)
+	err := s.Solve(math.Inf(1), capacity, d.recall(x))
+	if err == nil {
+		d.remember(x, s.Answer.Prices)
+	}
 	if gap = s.Answer.Gap; err != nil && d.pairs <= secondLimit { // the other method may do
 		again := response.NewSecond(d.m, math.Inf(1), capacity, secondRounds)
 		a := response.NewAudit(d.m, math.Inf(1), capacity, again.Shares, again.Flows, again.Prices)

@@ -44,8 +44,14 @@ func (o *oracle) solve(gamma float64, x, mu []float64) error {
 	}
 	if !started {
 		prices = nil
+		if math.IsInf(gamma, 1) {
+			prices = o.d.recall(x)
+		}
 	}
 	err := o.solver.Solve(gamma, x, prices)
+	if err == nil && math.IsInf(gamma, 1) {
+		o.d.remember(x, o.solver.Answer.Prices)
+	}
 	if err != nil && !errors.Is(err, response.ErrNumerical) { // short of its tolerance: the residual tells
 		return &bilevel.LevelError{Status: bilevel.NumericalFailure, Detail: err.Error()}
 	}

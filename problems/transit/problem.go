@@ -20,6 +20,7 @@ type design struct {
 	to      []int
 
 	ceiling *ceiling
+	known   known
 }
 
 func newDesign(n *network.Network) (*design, error) {

@@ -9,6 +9,7 @@ import (
 // bilevel.Searcher.
 type searcher struct {
 	search *prices.Search
+	d      *design
 }
 
 // SearchState is the length of the search's memory.
@@ -19,6 +20,9 @@ func (s *searcher) Search(x, state []float64, r bilevel.SearchRound) (done bool,
 	done = s.search.Round(state, r.Seed, r.Workers, r.Stop)
 	if !r.Stop() {
 		s.search.Best(x, state)
+		known := make([]float64, len(x))
+		s.search.Prices(known, state)
+		s.d.remember(x, known)
 	}
 	return done, nil
 }

@@ -218,3 +218,7 @@ func (s *Search) Best(x, memory []float64) (profit, cost float64) {
 	}
 	return profit, cost
 }
+
+// Prices sets dst (Links) to the link prices of the best design in memory, +Inf for
+// a link that is not built. Limits may give links more capacity than they induce.
+func (s *Search) Prices(dst, memory []float64) { copy(dst, memory[head:head+s.g.links]) }

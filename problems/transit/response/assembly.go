@@ -208,14 +208,23 @@ func (p *part) add(s *Solver, weight float64) {
 	}
 }
 
-// fold adds the lower triangle of an n x n matrix to the upper one, block by block.
-func fold(matrix []float64, n int) {
+// fold sets the upper triangle of rows of the first n x n matrix to the sum of
+// both triangles of all, block by block.
+func fold(parts []*part, n, from, to int) {
 	const block = 32
-	for i0 := 0; i0 < n; i0 += block {
-		for j0 := i0; j0 < n; j0 += block {
-			for i := i0; i < min(i0+block, n); i++ {
-				for j := max(j0, i+1); j < min(j0+block, n); j++ {
-					matrix[i*n+j] += matrix[j*n+i]
+	sum := parts[0].matrix
+	for i0 := from; i0 < to; i0 += block {
+		for j0 := i0 / block * block; j0 < n; j0 += block {
+			for _, p := range parts {
+				for i := i0; i < min(i0+block, to); i++ {
+					for j := max(j0, i); j < min(j0+block, n); j++ {
+						if p != parts[0] {
+							sum[i*n+j] += p.matrix[i*n+j]
+						}
+						if i != j {
+							sum[i*n+j] += p.matrix[j*n+i]
+						}
+					}
 				}
 			}
 		}

@@ -10,13 +10,19 @@ package response
 //	dp_k = sum_r theta_r dlambda(r) / (Theta + h_k),  w_k dy_k = -h_k dp_k,
 //	df_r = -theta_r (dlambda(r) - dp_k).
 //
-// Where the response is not differentiable (a price or a path flow that is just
+// Where the answer came at once from the prices to start from, it is computed again
+// by the interior-point method. Where the response is not differentiable (a price or a path flow that is just
 // zero) this is the derivative of the central path there, a mean of those around.
 func (s *Solver) Adjoint(dst, shares, flows []float64) error {
 	m := s.m
 	clear(dst)
 	if s.uncongested {
 		return nil
+	}
+	if s.met { // an interior point is needed
+		if s.met = false; !s.run(s.begin) && !s.anneal() {
+			return ErrNumerical
+		}
 	}
 	if !s.polished {
 		s.resume()

@@ -50,6 +50,7 @@ type Solver struct {
 	sym            blas64.Symmetric
 	kept           struct{ flow, lambda, slack, p, alt []float64 }
 	uncongested    bool
+	met            bool      // the answer is what the prices to start from induce
 	polished       bool      // the answer solves the equations of its active paths and links
 	annealed       bool      // prices come from a higher temperature
 	between, worth []float64 // of closed links
@@ -116,6 +117,9 @@ const (
 	// enough is the gap that ends the iteration where there are many paths: solving
 	// the equations of those in use would take longer than all steps.
 	enough = 1e-10
+	// slightly is the part of a capacity by which rounding may overload a link that
+	// was built for exactly the flow on it, and the gap that this may leave.
+	slightly = 1e-10
 	// rounding is what sums are taken to be wrong by, relative to their terms.
 	rounding = 1e-15
 	// hopeless: a pair whose utility of going by the network is lower than that of
@@ -132,13 +136,14 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 	if err := s.check(gamma, x, prices); err != nil {
 		return err
 	}
-	s.polished = false
+	s.polished, s.met = false, false
 	s.prepare(gamma, x)
 	if s.uncongested = s.fits(); s.uncongested {
 		return nil
 	}
 	if prices != nil {
-		if copy(s.begin, prices); s.run(s.begin) {
+		copy(s.begin, prices)
+		if s.met = s.meets(s.begin); s.met || s.run(s.begin) {
 			return nil
 		}
 	}
@@ -226,6 +231,37 @@ func (s *Solver) fits() bool {
 	s.Answer.Steps = 0
 	s.finish(s.primal(), s.dual())
 	return true
+}
+
+// meets answers at once where the capacities are those that the prices induce, as of
+// designs that Pricing evaluates: everybody fits on the shortest paths, ties taken as
+// there, and the gap is closed.
+func (s *Solver) meets(prices []float64) bool {
+	m := s.m
+	for _, e := range s.open {
+		s.lambda[e] = math.Max(0, prices[e])
+		s.length[e] = s.time[e] + s.lambda[e] + tie*m.Cost[e]
+	}
+	s.forget()
+	s.sweep(s.route)
+	s.fit()
+	for _, e := range s.open {
+		s.length[e] = s.time[e] + s.lambda[e]
+	}
+	s.across(s.cost, s.length)
+	for r, k := range s.paths.pair {
+		lead := s.utility[k] - s.cost[r]
+		s.flow[r] = m.Trips[k] * sigmoid(lead)
+		s.demand[k], s.alt[k], s.p[k], s.z[r] = s.flow[r], m.Trips[k]*sigmoid(-lead), s.cost[r], 0
+	}
+	s.loads()
+	for _, e := range s.open {
+		if s.load[e] > s.x[e]*(1+slightly) || s.lambda[e]*(s.x[e]-s.load[e]) > slightly*m.Total {
+			return false
+		}
+	}
+	s.Answer.Steps = 0
+	return s.recover() && s.Answer.Gap <= slightly
 }
 
 // forget drops all paths.

@@ -108,6 +108,40 @@ func TestRandomNetworks(t *testing.T) {
 	}
 }
 
+// A design that prices induce is answered by them at once, whichever links they
+// close, and its derivative by the interior-point method.
+func TestPricedDesignsAtOnce(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, name := range network.BuiltIn() {
+		m := open(t, name)
+		s, e := NewSolver(m), NewPricing(m)
+		prices, dst := make([]float64, m.Links), make([]float64, m.Links)
+		for range 10 {
+			for l := range prices {
+				switch prices[l] = 0; rng.IntN(3) {
+				case 0:
+					prices[l] = rng.Float64()
+				case 1:
+					prices[l] = math.Inf(1)
+				}
+			}
+			e.Evaluate(prices)
+			proven(t, s, math.Inf(1), e.Loads, prices)
+			if s.Answer.Steps != 0 {
+				t.Errorf("%s: %d steps", name, s.Answer.Steps)
+			}
+			for k, y := range s.Answer.Shares {
+				if math.Abs(y-e.Shares[k]) > 1e-9 {
+					t.Fatalf("%s: share %g of pair %d, %g by the prices", name, y, k, e.Shares[k])
+				}
+			}
+			if err := s.Adjoint(dst, e.Shares, nil); err != nil {
+				t.Errorf("%s: adjoint: %v", name, err)
+			}
+		}
+	}
+}
+
 func TestBuiltInNetworks(t *testing.T) {
 	for _, name := range network.BuiltIn() {
 		m := open(t, name)

@@ -5,7 +5,6 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/lapack/lapack64"
 
 	"github.com/bilevel-go/bilevel/internal/parallel"
@@ -86,17 +85,19 @@ func (s *Solver) assemble(shift float64) bool {
 	parts := s.split()
 	if len(parts) == 1 {
 		parts[0].assemble(s)
+		fold(parts, n, 0, n)
 	} else {
 		_ = parallel.Do(0, len(parts), func(i int) error { // the jobs return no error
 			parts[i].assemble(s)
 			return nil
 		})
-		for _, p := range parts[1:] {
-			floats.Add(parts[0].matrix, p.matrix)
-		}
+		const strip = 64
+		_ = parallel.Do(0, (n+strip-1)/strip, func(i int) error {
+			fold(parts, n, i*strip, min((i+1)*strip, n))
+			return nil
+		})
 	}
 	matrix := parts[0].matrix
-	fold(matrix, n)
 	for i, e := range s.chosen {
 		matrix[i*n+i] = (matrix[i*n+i] + s.diagonal[e]) * (1 + shift)
 	}
