@@ -238,6 +238,7 @@ func (m *measurement) along(d []float64, sign, phi0 float64) *side {
 	x, ray := make([]float64, m.p.NX), m.convex && m.lower.affine
 	// At a kink a clear rise over the smallest step that can be solved at once settles
 	// the direction.
+	var have [3]bool
 	for i := 2; i > 0 && m.prover != nil && !m.c.Hypergradient.Differentiable; i-- {
 		floats.AddTo(x, m.x, to[i])
 		phi, noise := m.phi.quick(x)
@@ -246,10 +247,14 @@ func (m *measurement) along(d []float64, sign, phi0 float64) *side {
 			return &s
 		}
 		if !math.IsNaN(phi) {
+			have[i], s.change[i], s.noise[i] = true, phi-phi0, noise
 			break
 		}
 	}
 	for i := len(to) - 1; i >= 0; i-- {
+		if have[i] {
+			continue
+		}
 		if i < 2 && ray && math.IsInf(s.change[i+1], 1) {
 			floats.AddScaledTo(x, to[i], -s.length[i]/s.length[i+1], to[i+1])
 			if floats.Norm(x, 2) <= 1e-9*s.length[i] {

@@ -3,6 +3,8 @@ package transit
 import (
 	"slices"
 	"sync"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // known are link prices of the last designs of a large network, where the response from
@@ -16,8 +18,10 @@ type known struct {
 
 type pricedDesign struct{ x, prices []float64 }
 
-// knownDesigns are remembered.
-const knownDesigns = 8
+const (
+	knownDesigns = 8 // are remembered
+	nearby       = 0.01
+)
 
 // remember keeps the prices of the design x.
 func (d *design) remember(x, prices []float64) {
@@ -33,14 +37,17 @@ func (d *design) remember(x, prices []float64) {
 	d.known.last = append(last, pricedDesign{slices.Clone(x), slices.Clone(prices)})
 }
 
-// recall returns the prices of the design x, nil where they are not known.
+// recall returns the prices of the design x, or else of the nearest one that differs
+// by no more than nearby, relative; nil where none is known.
 func (d *design) recall(x []float64) []float64 {
 	d.known.lock.Lock()
 	defer d.known.lock.Unlock()
+	least := nearby * floats.Norm(x, 2)
+	var prices []float64
 	for _, p := range d.known.last {
-		if slices.Equal(p.x, x) {
-			return p.prices
+		if away := floats.Distance(p.x, x, 2); away <= least {
+			least, prices = away, p.prices
 		}
 	}
-	return nil
+	return prices
 }
