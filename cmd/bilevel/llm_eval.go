@@ -172,6 +172,11 @@ func (m *evaluated) add(name string, v, stdErr float64) {
 	}
 }
 
+func (m *evaluated) addShare(name string, share float64, n int) {
+	low, high := evaluate.ShareInterval(share, n)
+	m.values[name], m.values[name+"_low"], m.values[name+"_high"] = certify.Number(share), certify.Number(low), certify.Number(high)
+}
+
 // evalMetrics are the metrics in the order of the table.
 var evalMetrics = []string{"dpo_loss", "dpo_accuracy", "dpo_margin", "sft_loss", "perplexity", "bleu", "sentence_bleu", "exact_match", "answer_accuracy"}
 
@@ -251,7 +256,8 @@ func (a *app) evalModel(ctx context.Context, s *speaker, m *generate.Model, to *
 		if err != nil {
 			return nil, err
 		}
-		if base == nil {
+		own := base == nil // its own reference: neither accuracy nor margin has a meaning
+		if own {
 			base = logs
 		}
 		p, err := evaluate.Rank(logs, base, o.beta)
@@ -259,8 +265,10 @@ func (a *app) evalModel(ctx context.Context, s *speaker, m *generate.Model, to *
 			return nil, err
 		}
 		to.add("dpo_loss", p.Loss, p.LossErr)
-		to.add("dpo_accuracy", p.Accuracy, p.AccuracyErr)
-		to.add("dpo_margin", p.Margin, p.MarginErr)
+		if !own {
+			to.addShare("dpo_accuracy", p.Accuracy, p.Pairs)
+			to.add("dpo_margin", p.Margin, p.MarginErr)
+		}
 	}
 	if len(rows.supervised) > 0 {
 		l, err := evaluate.ResponseLoss(ctx, m, rows.supervised)
@@ -286,13 +294,9 @@ func (a *app) evalModel(ctx context.Context, s *speaker, m *generate.Model, to *
 		return nil, err
 	}
 	to.values["bleu"], to.values["sentence_bleu"] = certify.Number(texts.BLEU), certify.Number(texts.SentenceBLEU)
-	n := float64(len(rows.cases))
-	to.add("exact_match", texts.ExactMatch, shareErr(texts.ExactMatch, n))
+	to.addShare("exact_match", texts.ExactMatch, len(rows.cases))
 	if texts.Answers > 0 {
-		to.add("answer_accuracy", texts.AnswerAccuracy, shareErr(texts.AnswerAccuracy, float64(texts.Answers)))
+		to.addShare("answer_accuracy", texts.AnswerAccuracy, texts.Answers)
 	}
 	return base, nil
 }
-
-// shareErr is the standard error of a share of n.
-func shareErr(p, n float64) float64 { return math.Sqrt(p * (1 - p) / n) }

@@ -19,7 +19,7 @@ type Preferences struct {
 	Accuracy float64 `json:"dpo_accuracy"`
 	Margin   float64 `json:"dpo_margin"`
 	// The standard errors of the means, from the spread between pairs; NaN for one pair.
-	LossErr, AccuracyErr, MarginErr float64 `json:"-"`
+	LossErr, MarginErr float64 `json:"-"`
 }
 
 // PairLogs are the summed log-probabilities of the answers of pairs, chosen and
@@ -58,7 +58,7 @@ func Rank(logs, reference [][2]float64, beta float64) (Preferences, error) {
 		}
 	}
 	p.Loss, p.LossErr = meanErr(loss)
-	p.Accuracy, p.AccuracyErr = meanErr(right)
+	p.Accuracy, _ = meanErr(right)
 	p.Margin, p.MarginErr = meanErr(margin)
 	return p, nil
 }
@@ -74,4 +74,13 @@ func meanErr(v []float64) (mean, err float64) {
 		square += (x - mean) * (x - mean)
 	}
 	return mean, math.Sqrt(square / (n - 1) / n)
+}
+
+// ShareInterval is the 95 % interval of a share of n cases by Wilson's score, which
+// stays within [0, 1] and has a width where the share is 0 or 1.
+func ShareInterval(share float64, n int) (low, high float64) {
+	const z = 1.96
+	w := z * z / float64(n)
+	middle, half := (share+w/2)/(1+w), z/(1+w)*math.Sqrt(share*(1-share)/float64(n)+w/float64(4*n))
+	return math.Max(0, middle-half), math.Min(1, middle+half)
 }

@@ -39,3 +39,16 @@ func TestRank(t *testing.T) {
 		t.Errorf("no pairs: %v", err)
 	}
 }
+
+// Wilson's interval for 8 of 10 is 0.490 to 0.943, and for 0 of 10 it is 0 to 0.278
+// (R's prop.test without correction).
+func TestShareInterval(t *testing.T) {
+	for _, c := range []struct {
+		share, low, high float64
+	}{{0.8, 0.4902, 0.9433}, {0, 0, 0.2775}, {1, 0.7225, 1}} {
+		low, high := evaluate.ShareInterval(c.share, 10)
+		if math.Abs(low-c.low) > 1e-4 || math.Abs(high-c.high) > 1e-4 {
+			t.Errorf("%g of 10: %g to %g, want %g to %g", 10*c.share, low, high, c.low, c.high)
+		}
+	}
+}
