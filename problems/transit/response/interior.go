@@ -34,10 +34,9 @@ func (s *Solver) iterate() bool {
 			return s.recover()
 		}
 		many := len(s.flow) > manyPaths
-		if many && merit <= enough {
-			if s.resume(); s.recover() {
-				return true
-			}
+		if many && best <= tolerance { // solving the equations would take longer than all steps
+			s.resume()
+			return s.recover()
 		}
 		if merit <= next && (!many || idle > patient) {
 			if s.polish() {

@@ -114,9 +114,6 @@ const (
 	early  = 1e-5
 	// ripe is the gap from which on it is clear which prices and path flows are 0.
 	ripe = 1e-7
-	// enough is the gap that ends the iteration where there are many paths: solving
-	// the equations of those in use would take longer than all steps.
-	enough = 1e-10
 	// slightly is the part of a capacity by which rounding may overload a link that
 	// was built for exactly the flow on it, and the gap that this may leave.
 	slightly = 1e-10
@@ -138,8 +135,15 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 	}
 	s.polished, s.met = false, false
 	s.prepare(gamma, x)
-	if s.uncongested = s.fits(); s.uncongested {
+	nearly := false
+	if s.uncongested, nearly = s.fits(); s.uncongested {
 		return nil
+	}
+	if nearly { // as where the capacities are the flows of that case
+		clear(s.begin)
+		if s.met = s.meets(s.begin); s.met {
+			return nil
+		}
 	}
 	if prices != nil {
 		copy(s.begin, prices)
@@ -212,8 +216,9 @@ func (s *Solver) join() {
 	})
 }
 
-// fits answers at once where all travellers fit on their shortest paths.
-func (s *Solver) fits() bool {
+// fits answers at once where all travellers fit on their shortest paths; nearly tells
+// that they do but for rounding.
+func (s *Solver) fits() (fit, nearly bool) {
 	m := s.m
 	s.fit()
 	for i := range s.paths.node {
@@ -223,14 +228,16 @@ func (s *Solver) fits() bool {
 		s.demand[k], s.alt[k], s.p[k] = s.flow[i], m.Trips[k]*sigmoid(s.dist[k]-s.utility[k]), s.dist[k]
 	}
 	s.loads()
+	over := 0.0
 	for _, e := range s.open {
-		if s.load[e] > s.x[e] {
-			return false
-		}
+		over = math.Max(over, s.load[e]/s.x[e]-1)
+	}
+	if over > 0 {
+		return false, over <= slightly
 	}
 	s.Answer.Steps = 0
 	s.finish(s.primal(), s.dual())
-	return true
+	return true, true
 }
 
 // meets answers at once where the capacities are those that the prices induce, as of

@@ -162,6 +162,22 @@ func TestBuiltInNetworks(t *testing.T) {
 	}
 }
 
+// Capacity for just everybody who wants to travel without congestion: sums in
+// another order may exceed it in the last digit.
+func TestEverybodyFitsButForRounding(t *testing.T) {
+	net, err := network.Grid(8, 8, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := model(t, net)
+	s, e := NewSolver(m), NewPricing(m)
+	e.Evaluate(make([]float64, m.Links))
+	a := proven(t, s, math.Inf(1), e.Loads, nil)
+	if s.Answer.Steps != 0 || math.Abs(a.Gap) > 1e-13 {
+		t.Errorf("%d steps, gap %g", s.Answer.Steps, a.Gap)
+	}
+}
+
 // A design that is exactly the flow that prices induce has that flow as response:
 // every open link is full and paths tie wherever the prices make them.
 func TestPricedDesigns(t *testing.T) {
