@@ -200,7 +200,7 @@ func demoSummary(a *app, d *run.Document, r *run.Recording) error {
 	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{table.Head}, table.Rows...) {
 		for i, cell := range row {
-			if i == 4 || i == 6 { // perplexity and courteous answers are in the report
+			if i == 4 || i == 9 { // these are in the report
 				continue
 			}
 			if i > 0 {

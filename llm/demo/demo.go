@@ -323,8 +323,8 @@ func (e *experiment) stage(name string, a tune.Algorithm, budget int64) tune.Sta
 	}
 	dpo := objective.DPO{Beta: beta}
 	return tune.Stage{Name: name, Algorithm: a, Seed: e.seed, Tokens: budget,
-		Upper:     tune.Level{Objective: tune.Objective{Kind: tune.DPO, DPO: dpo}, Batch: l.upper.Batch, HeldOut: l.flatUpper, Reference: e.refer.Lookup},
-		Lower:     tune.Level{Objective: tune.Objective{Kind: tune.SFT}, Batch: l.lower.Batch, HeldOut: l.flatLower},
+		Upper:     tune.Level{Objective: tune.Objective{Kind: tune.DPO, DPO: dpo}, Batch: l.upper.Batch, HeldOut: l.heldUpper[:flatnessBatches], Reference: e.refer.Lookup},
+		Lower:     tune.Level{Objective: tune.Objective{Kind: tune.SFT}, Batch: l.lower.Batch, HeldOut: l.heldLower[:flatnessBatches]},
 		OptimizeX: optimizer(e.s.RateX), OptimizeY: optimizer(e.s.RateY),
 		EvalUpper: l.heldUpper, EvalLower: l.heldLower, Log: e.log}
 }

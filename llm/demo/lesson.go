@@ -18,8 +18,6 @@ type lesson struct {
 	allUpper    []*data.Batch // every training pair once
 	heldLower   []*data.Batch
 	heldUpper   []*data.Batch
-	flatLower   []*data.Batch // held-out rows that flatness is measured on, one batch
-	flatUpper   []*data.Batch
 	prompts     [][]int32
 	asked       []data.Row // the held-out rows of prompts, supervised
 }
@@ -47,53 +45,45 @@ func newLesson(s *Settings, seed uint64) (*lesson, error) {
 		return nil, err
 	}
 	pad := int32(l.tokenizer.Special().PAD)
-	stream := func(name string, rows []data.Row) (*data.Stream[data.Supervised], []data.Supervised, error) {
-		examples, _, err := e.Supervised(rows)
+	stream := func(name string, from []data.Row, k kind) (*data.Stream[data.Supervised], []data.Supervised, error) {
+		examples, _, err := e.Supervised(from)
 		if err != nil {
 			return nil, nil, err
 		}
-		st, err := data.NewStream(examples, streamSettings(name, seed, pad))
+		st, err := data.NewStream(examples, streamSettings(name, seed, pad, k))
 		return st, examples, err
 	}
-	if l.base, _, err = stream("base", set.Base); err != nil {
+	if l.base, _, err = stream("base", set.Base, bases); err != nil {
 		return nil, err
 	}
-	if l.lower, _, err = stream("lower", split.Lower.Rows); err != nil {
+	if l.lower, _, err = stream("lower", split.Lower.Rows, rows); err != nil {
 		return nil, err
 	}
-	if l.stage2, _, err = stream("stage 2", split.Stage2.Rows); err != nil {
+	if l.stage2, _, err = stream("stage 2", split.Stage2.Rows, rows); err != nil {
 		return nil, err
 	}
-	pairs, _, err := e.Preference(split.Upper.Rows)
+	upper, _, err := e.Preference(split.Upper.Rows)
 	if err != nil {
 		return nil, err
 	}
-	if l.upper, err = data.NewStream(pairs, streamSettings("upper", seed, pad)); err != nil {
+	if l.upper, err = data.NewStream(upper, streamSettings("upper", seed, pad, pairs)); err != nil {
 		return nil, err
 	}
-	if l.allUpper, err = data.Sequential(pairs, streamSettings("", seed, pad)); err != nil {
+	if l.allUpper, err = data.Sequential(upper, streamSettings("", seed, pad, pairs)); err != nil {
 		return nil, err
 	}
 	heldPairs, _, err := e.Preference(split.PreferenceEvaluation.Rows)
 	if err != nil {
 		return nil, err
 	}
-	if l.heldUpper, err = data.Sequential(heldPairs, streamSettings("", seed, pad)); err != nil {
+	if l.heldUpper, err = data.Sequential(heldPairs, streamSettings("", seed, pad, pairs)); err != nil {
 		return nil, err
 	}
 	heldRows, _, err := e.Supervised(split.SupervisedEvaluation.Rows)
 	if err != nil {
 		return nil, err
 	}
-	if l.heldLower, err = data.Sequential(heldRows, streamSettings("", seed, pad)); err != nil {
-		return nil, err
-	}
-	few := streamSettings("", seed, pad)
-	few.Examples = flatnessPairs
-	if l.flatUpper, err = data.Sequential(heldPairs[:flatnessPairs], few); err != nil {
-		return nil, err
-	}
-	if l.flatLower, err = data.Sequential(heldRows[:flatnessPairs], few); err != nil {
+	if l.heldLower, err = data.Sequential(heldRows, streamSettings("", seed, pad, rows)); err != nil {
 		return nil, err
 	}
 	l.asked = slices.Clone(split.SupervisedEvaluation.Rows[:min(s.Prompts, len(split.SupervisedEvaluation.Rows))])
@@ -107,8 +97,20 @@ func newLesson(s *Settings, seed uint64) (*lesson, error) {
 	return l, nil
 }
 
-func streamSettings(name string, seed uint64, pad int32) data.StreamSettings {
-	return data.StreamSettings{Name: name, Seed: seed, Examples: batchRows, Shapes: data.Shapes{Count: 1}, Pad: pad}
+// kind is the one shape of all batches of a kind of rows, in training and in
+// measurements, so that they share their programs.
+type kind struct{ length, scored int }
+
+// The kinds. The longest prompts with a courteous response have 24 tokens, those with a
+// bare one 16; numbers of scored positions are multiples of what batches need.
+var (
+	bases = kind{24, 192}
+	pairs = kind{24, 384}
+	rows  = kind{16, 64}
+)
+
+func streamSettings(name string, seed uint64, pad int32, k kind) data.StreamSettings {
+	return data.StreamSettings{Name: name, Seed: seed, Examples: batchRows, Shapes: data.Shapes{Lengths: []int{k.length}, Multiple: k.scored}, Pad: pad}
 }
 
 // model is the architecture that learns the language.

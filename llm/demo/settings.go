@@ -41,7 +41,7 @@ const (
 	heads, window        = 4, 64
 	rank, alpha          = 8, 16
 	beta                 = 0.1 // of DPO
-	flatnessPairs        = 48  // held out, for flatness
+	flatnessBatches      = 3   // held out, for flatness
 	flatnessMeasurements = 2   // after the one at the start
 	longestAnswer        = 16
 )

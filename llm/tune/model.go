@@ -172,6 +172,7 @@ func (m *Model) accumulate(s *side, dst *device.Vector, apart func(b *batch) boo
 		} else {
 			part := m.space.NewVector(dst.Len())
 			part.Set(out[0])
+			m.space.Run() // the sum is not part of it: the first micro-batch has none
 			dst.Add(1, part)
 			part.Release()
 		}
