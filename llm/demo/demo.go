@@ -48,8 +48,8 @@ type Outcome struct {
 	HeadSteps int       `json:"head_steps"`
 	Work      tune.Work `json:"work"`
 	Seconds   float64   `json:"seconds"`
-	// Delta and Omitted are the last flatness measured, NaN where the method
-	// measures none.
+	// Delta and Omitted are the largest of the flatness measured along the run, NaN
+	// where the method measures none.
 	Delta   float64 `json:"-"`
 	Omitted float64 `json:"-"`
 	// X and Y are the updates and the head after the bilevel stage.
@@ -342,7 +342,7 @@ type watch struct {
 
 func (w *watch) Step(r tune.StepReport) error {
 	if !math.IsNaN(r.Omitted) {
-		w.out.Delta, w.out.Omitted = r.Delta, r.Omitted
+		w.out.Delta, w.out.Omitted = larger(w.out.Delta, r.Delta), larger(w.out.Omitted, r.Omitted)
 	}
 	share := min(1, float64(r.Work.Passes())/float64(w.budget))
 	text := fmt.Sprintf("%s, step %d", w.out.Method, r.Step)
@@ -359,6 +359,14 @@ func (w *watch) Step(r tune.StepReport) error {
 	nan := math.NaN()
 	return w.e.observer.Iteration(&bilevel.Progress{Iteration: r.Step, Elapsed: r.Elapsed, Phase: r.Phase, Gamma: w.e.s.Gamma, Upper: r.Upper.Loss, Lower: r.Lower.Loss,
 		Stationarity: r.GradX, Gap: nan, Violation: nan, Step: nan, Delta: r.Delta, Omitted: r.Omitted, Counts: r.Counts})
+}
+
+// larger is the larger of two numbers, of which the first may be NaN.
+func larger(a, b float64) float64 {
+	if a > b {
+		return a
+	}
+	return b
 }
 
 func (w *watch) Evaluation(e tune.Evaluation) error {

@@ -96,7 +96,7 @@ func (r *Result) Flat() string {
 	if a == nil || math.IsNaN(a.Omitted) {
 		return "Flatness was not measured."
 	}
-	figures := fmt.Sprintf("on held-out rows the terms that PBGD-Free leaves out are %.2g times as long as the gradient that it keeps (delta = %.2g)", a.Omitted, a.Delta)
+	figures := fmt.Sprintf("on held-out rows the terms that PBGD-Free leaves out are at most %.2g times as long as the gradient that it keeps (delta at most %.2g)", a.Omitted, a.Delta)
 	switch {
 	case a.Omitted <= tune.SafeOmitted:
 		return "Leaving the value-function terms out was safe here: " + figures + "."
@@ -124,7 +124,7 @@ func (r *Result) Certificate() *certify.Certificate {
 		Flatness:      certify.Flatness{Delta: certify.Number(a.Delta), Alpha: method.FlatAlpha, C: method.FlatC, OmittedRatio: certify.Number(a.Omitted), Gamma: certify.Number(r.Settings.Gamma)},
 		Notes: []string{
 			"the lower-level gap is by how much the second stage, which trains the head alone at the same x on rows that were not used before, lowers g on held-out rows",
-			"flatness was measured along the run, the last time at its end, by continuing y for 20 steps with and without f/gamma, on rows held out",
+			"flatness is the largest of those measured at the start, halfway and at the end of the run, each by continuing y for 20 steps with and without f/gamma and comparing both on held-out rows",
 		}}
 	c.Message = fmt.Sprintf("Every figure is an estimate from held-out rows, with its 95 %% interval: f = %s, g = %s. Training the head on, at the same x, lowers g by %s. %s",
 		interval(a.Bilevel.DPO), interval(a.Bilevel.SFT), interval(gap), r.Flat())
