@@ -15,10 +15,6 @@ func (s *Solver) total(k int32) {
 // shorter than all known ones of their pair, with a small flow taken from the
 // pair's others.
 func (s *Solver) price(mu float64) {
-	taken := 0.1
-	if len(s.flow) > manyPaths { // so many new ones would together disturb all loads
-		taken = math.Min(taken, math.Max(1e-3, math.Sqrt(mu)))
-	}
 	s.across(s.cost, s.length)
 	s.sweep(func(k int, t *tree) {
 		if s.paths.number[k] == 0 {
@@ -33,7 +29,7 @@ func (s *Solver) price(mu float64) {
 		z := math.Max(d-s.p[k], math.Min(1, 10*mu))
 		s.p[k] = d - z
 		r := len(s.flow) - 1
-		s.cost[r], s.flow[r] = d, q*math.Min(taken, mu/z)
+		s.cost[r], s.flow[r] = d, q*math.Min(0.1, mu/z)
 		keep := 1 - s.flow[r]/q
 		for o := s.paths.next[r]; o >= 0; o = s.paths.next[o] {
 			s.flow[o] *= keep
