@@ -71,8 +71,8 @@ func (r *Recording) File(name string, write func(io.Writer) error) error {
 // Sections are the parts of the report that are its own.
 func (r *Recording) Sections(all []problems.Section) { r.Details.Sections = all }
 
-// End writes the document, whose version and times are filled in, after everything
-// that belongs to it; a nil document is none. The point goes to a file of its own
+// End writes the document, whose version is filled in, and its times where it has
+// none, after everything that belongs to it; a nil document is none. The point goes to a file of its own
 // where it is long.
 func (r *Recording) End(d *Document, p *Point) (err error) {
 	defer func() { err = errors.Join(err, r.logFile.Close()) }()
@@ -86,7 +86,9 @@ func (r *Recording) End(d *Document, p *Point) (err error) {
 		return nil
 	}
 	d.Version = Version()
-	d.Stats.Wall, d.Stats.CPU = certify.Number(time.Since(r.begin).Seconds()), certify.Number(cpuSeconds()-r.cpu)
+	if d.Stats.Wall == 0 {
+		d.Stats.Wall, d.Stats.CPU = certify.Number(time.Since(r.begin).Seconds()), certify.Number(cpuSeconds()-r.cpu)
+	}
 	if p != nil {
 		d.X, d.Y, d.Multipliers = p.X, p.Y, p.Multipliers
 		if len(d.X)+len(d.Y)+len(d.Multipliers) > longest {

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"strconv"
 	"text/tabwriter"
@@ -68,7 +69,8 @@ func runDemo(ctx context.Context, a *app, settings any, seed uint64, r *run.Reco
 		d.Metrics = demoMetrics(answer.Bilevel)
 		d.Metrics["tokens_per_s"] = certify.Number(float64(answer.Work.Passes()) / answer.Seconds)
 		d.Metrics["peak_memory_bytes"] = certify.Number(run.PeakMemory())
-		d.Stats = run.Stats{Outer: answer.Steps, Inner: answer.Counts.Inner, F: answer.Counts.F, G: answer.Counts.G, GradF: answer.Counts.GradF, GradG: answer.Counts.GradG,
+		// The times are those of the answer's method, for the other methods are beside it.
+		d.Stats = run.Stats{Wall: certify.Number(answer.Seconds), CPU: certify.Number(math.NaN()), Outer: answer.Steps, Inner: answer.Counts.Inner, F: answer.Counts.F, G: answer.Counts.G, GradF: answer.Counts.GradF, GradG: answer.Counts.GradG,
 			HessVec: answer.Counts.HessVec, LowerSolves: answer.Counts.LowerSolves}
 		for _, o := range out.Outcomes[1:] {
 			r.Details.Baselines = append(r.Details.Baselines, run.Baseline{Name: o.Method, Metrics: demoMetrics(o.Bilevel), Seconds: certify.Number(o.Seconds)})
