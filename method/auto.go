@@ -251,3 +251,12 @@ func (a *auto) settle(p *bilevel.Progress) (bilevel.Status, error) {
 	}
 	return bilevel.Converged, nil
 }
+
+// Finish gives a run that was limited before its first iteration ended the
+// follower's answer at the start.
+func (a *auto) Finish(p *bilevel.Progress) error {
+	if a.e.Outer() > 0 {
+		return nil
+	}
+	return (&answer{e: a.e}).Finish(p)
+}

@@ -71,3 +71,23 @@ func TestAutoReachesTheKnownOptima(t *testing.T) {
 		}
 	}
 }
+
+// A limit that comes before the first iteration has ended leaves the start with the
+// follower's answer to it, not with no answer.
+func TestAutoLimitedAtOnce(t *testing.T) {
+	p := openToy(t, "toy/quadratic", nil).Problem
+	r, err := bilevel.Solve(t.Context(), p, new(Auto), bilevel.Settings{TimeLimit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Status != bilevel.TimeLimit || r.Iterations != 0 {
+		t.Fatalf("%v after %d iterations", r.Status, r.Iterations)
+	}
+	c, err := certify.Measure(t.Context(), p, r.X, r.Y, r.Multipliers, certify.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if float64(c.LowerGap[1]) > 1e-8 {
+		t.Errorf("lower-level gap %v", c.LowerGap)
+	}
+}
