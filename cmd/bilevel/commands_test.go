@@ -66,7 +66,8 @@ func TestInterruptAndResume(t *testing.T) {
 func TestTimeLimit(t *testing.T) {
 	s := newSession(t)
 	begin := time.Now()
-	s.run("solve", "toy/llc", "--method", "pbgd-free", "--mode", "faithful", "--set", "n=10", "--set", "inner=50", "--max-iterations", "100000000", "--time-limit", "20ms", "--out", "r").want(exitDoubtful)
+	// alright has no stopping test of its own.
+	s.run("solve", "toy/pbgd-positive", "--method", "alright", "--max-iterations", "100000000", "--time-limit", "20ms", "--out", "r").want(exitDoubtful)
 	if time.Since(begin) > 30*time.Second || !strings.Contains(s.err, "--resume r --time-limit") {
 		t.Errorf("after %v: %s", time.Since(begin), s.err)
 	}
