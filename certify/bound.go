@@ -22,6 +22,9 @@ func (m *measurement) globalBound() {
 		m.highPoint()
 	}
 	b, ok := m.p.Oracle.(bilevel.Bounder)
+	if m.s.Bounder != nil {
+		b, ok = m.s.Bounder, true
+	}
 	if !ok || m.c.attained() {
 		return
 	}

@@ -248,6 +248,21 @@ func TestFalseBound(t *testing.T) {
 	}
 }
 
+// TestKnownBound: a bound given in the settings goes before the problem's own.
+func TestKnownBound(t *testing.T) {
+	inst := openToy(t, "toy/blocc-1")
+	p := *inst.Problem
+	p.Oracle = liar(-9)
+	k := inst.Known[0]
+	c, err := Measure(t.Context(), &p, k.X, k.Y, nil, Settings{Bounder: liar(-7)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Bound == nil || c.Bound.Value != -7 {
+		t.Errorf("bound %v", c.Bound)
+	}
+}
+
 // TestJSON: the field names are a contract, and figures that do not exist are null.
 func TestJSON(t *testing.T) {
 	inst := openToy(t, "toy/double-well")

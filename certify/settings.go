@@ -19,6 +19,9 @@ type Settings struct {
 	// Directions is the number of random directions in which phi is probed, next
 	// to the hypergradient's own; 0 is 8 (2 when NX > 50).
 	Directions int
+	// Bounder, when not nil, is asked for a bound in place of the problem's own: one
+	// that is known already.
+	Bounder bilevel.Bounder
 	// Tolerances decide the verdict; zero fields are the defaults.
 	Tolerances Tolerances
 }

@@ -78,11 +78,10 @@ func (a *auto) startSearch(e *bilevel.Env) (bilevel.Iteration, error) {
 		s.mu, s.atMu = e.Block("mu", e.NewMultiplier()), e.NewMultiplier()
 	}
 	if b, ok := a.p.Oracle.(bilevel.Bounder); ok {
-		bound, _, err := b.LowerBound()
-		if err != nil {
+		var err error
+		if s.bound, s.by, err = b.LowerBound(); err != nil {
 			return nil, err
 		}
-		s.bound = bound
 	}
 	return s, nil
 }
@@ -101,8 +100,13 @@ type search struct {
 	rounds   *float64
 	early    *float64 // the answer of the first round has been measured
 	bound    float64
-	proven   bool // no answer is better: there is nothing left to search for
+	by       string // where the bound comes from
+	proven   bool   // no answer is better: there is nothing left to search for
 }
+
+// LowerBound is the bound that the search began with: a first answer need not wait
+// for a tighter one.
+func (s *search) LowerBound() (float64, string, error) { return s.bound, s.by, nil }
 
 func (s *search) solved() bool { return s.proven }
 
@@ -164,7 +168,7 @@ func (s *search) verifyEarly(p *bilevel.Progress) error {
 	if s.mu != nil {
 		mu = vec.Slice(s.mu)
 	}
-	c, err := certify.Measure(whileRunning{context.Background(), s.e}, s.a.p, vec.Slice(s.x), vec.Slice(s.y), mu, certify.Settings{Seed: s.e.Settings.Seed})
+	c, err := certify.Measure(whileRunning{context.Background(), s.e}, s.a.p, vec.Slice(s.x), vec.Slice(s.y), mu, certify.Settings{Seed: s.e.Settings.Seed, Bounder: s})
 	if err != nil || s.e.Stopped() {
 		if s.e.Stopped() {
 			err = nil
