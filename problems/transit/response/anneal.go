@@ -47,6 +47,7 @@ func (s *Solver) heat(t float64) {
 // run solves at the present temperature from prices (nil: none) and reports whether it
 // reached its tolerance.
 func (s *Solver) run(prices []float64) bool {
+	s.polished = false
 	s.join()
 	s.start(prices)
 	return s.iterate()

@@ -20,13 +20,13 @@ func (s *Solver) closedPrices() {
 	}
 	n := m.Stations
 	if s.between == nil {
-		s.between, s.worth = make([]float64, n*n), make([]float64, n)
+		s.between, s.worth, s.everywhere = make([]float64, n*n), make([]float64, n), make([]float64, m.Links)
 	}
-	for e := range s.length {
-		s.length[e] = m.Time[e] + s.lambda[e]
+	for e, v := range s.lambda {
+		s.everywhere[e] = m.Time[e] + v
 	}
 	for i := range n {
-		s.tree.grow(s.length, int32(i))
+		s.tree.grow(s.everywhere, int32(i))
 		copy(s.between[i*n:(i+1)*n], s.tree.dist)
 	}
 	for _, o := range m.Origins {

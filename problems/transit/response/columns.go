@@ -2,6 +2,10 @@ package response
 
 import "math"
 
+// far is the number of times that the price of a pair may lie farther below its
+// cheapest path than on the central path.
+const far = 3
+
 // total sets the demand of pair k to the sum of its path flows.
 func (s *Solver) total(k int32) {
 	sum := 0.0
@@ -35,6 +39,9 @@ func (s *Solver) price(mu float64) {
 			s.flow[o] *= keep
 		}
 	})
+	for _, k := range s.served {
+		s.recentre(k, mu)
+	}
 	for r, c := range s.cost {
 		k := s.paths.pair[r]
 		if s.paths.number[k] == 1 {
@@ -44,6 +51,23 @@ func (s *Solver) price(mu float64) {
 		z := c - s.p[k]
 		if math.Abs(z-s.z[r]) > rounding*(1+math.Abs(c)) {
 			s.z[r] = math.Max(z, 0.5*s.z[r])
+		}
+	}
+}
+
+// recentre raises the price of pair k that has fallen far below the costs of all its
+// paths. On the central path, f_r z_r = mu q, the z of the cheapest of n paths is at
+// most n mu; a step in a tiny demand may leave it at many times that, and all the
+// flows of the pair then run to 0.
+func (s *Solver) recentre(k int32, mu float64) {
+	n := float64(s.paths.number[k])
+	if n < 2 {
+		return
+	}
+	if least := s.cheapest(k); least-s.p[k] > far*n*mu {
+		s.p[k] = least - n*mu
+		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+			s.z[r] = s.cost[r] - s.p[k]
 		}
 	}
 }

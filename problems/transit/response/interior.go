@@ -86,6 +86,9 @@ func (s *Solver) keep(step int) {
 func (s *Solver) recover() bool {
 	m := s.m
 	for _, e := range s.open {
+		if s.x[e] > m.Total {
+			s.lambda[e] = 0 // nothing can fill it
+		}
 		s.length[e] = s.time[e] + s.lambda[e]
 	}
 	s.loads()
@@ -255,6 +258,13 @@ func (s *Solver) stepLength(part, behind float64) float64 {
 		}
 	}
 	t = math.Min(1, part*t)
+	if s.careful { // demand falls exponentially in a price, not as Newton's line does
+		for _, e := range s.open {
+			if d := s.dLambda[e]; t*d > s.lambda[e]+beyond {
+				t = (s.lambda[e] + beyond) / d
+			}
+		}
+	}
 	s.part = part
 	s.eachPair((*Solver).ownStep)
 	const bins = 1024

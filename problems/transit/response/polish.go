@@ -1,6 +1,9 @@
 package response
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	// stiff is theta_r/h_k of the paths in use: the equality of their costs holds in
@@ -10,6 +13,9 @@ const (
 	// equations count as solved.
 	exact      = 2e-14
 	polishings = 12
+	// A sign is wrong from signs on, relative; guesses is how many are tried.
+	signs   = 1e-9
+	guesses = 10
 )
 
 // polish solves the equations that hold at the solution when the interior point is
@@ -20,10 +26,32 @@ const (
 //
 // by Newton's method, with the equality of costs treated as in the method of
 // multipliers, df_r = -theta_r (cost_r + dcost_r - p_k - dp_k) with a large fixed
-// theta_r, so that flows and prices need not be unique. It fails, and leaves the
-// interior point in place, where the guess was wrong: a flow or a price comes out
-// negative, another link overloaded, or the gap too large.
+// theta_r, so that flows and prices need not be unique. Where the guess shows to be
+// wrong by a sign, it is corrected there and the equations are solved again: near a
+// response at which many prices and flows are about to become 0, as beside a tiny
+// capacity, the interior point tells late which of them are. It fails, and leaves the
+// interior point in place, where no guess comes out right or the gap is too large.
 func (s *Solver) polish() bool {
+	s.guess()
+	for range guesses {
+		if !s.equations() {
+			break
+		}
+		if !s.amend() {
+			s.plausible()
+			if s.polished = s.recover(); s.polished {
+				return true
+			}
+			break
+		}
+	}
+	s.resume()
+	return false
+}
+
+// guess takes the links and paths whose price and flow are the larger one of their
+// complementary pair for binding and used.
+func (s *Solver) guess() {
 	s.binding = s.binding[:0]
 	for _, e := range s.open {
 		if s.lambda[e] > s.slack[e]/s.x[e] {
@@ -39,10 +67,47 @@ func (s *Solver) polish() bool {
 			s.flow[r] = 0
 		}
 	}
-	last, solved := math.Inf(1), false
+}
+
+// carry puts a path in use over every binding link that has none: the one that carries
+// most of what the interior point sends there.
+func (s *Solver) carry() {
+	for _, e := range s.binding {
+		s.excess[e] = -1 // of the best path over e, none yet
+		s.row[e] = -1
+	}
+	for r, n := range s.paths.node {
+		k := s.paths.pair[r]
+		f := 0.0
+		if r < len(s.kept.flow) {
+			f = s.kept.flow[r]
+		}
+		if s.paths.number[k] == 1 || s.used[r] {
+			f = math.Inf(1)
+		}
+		for v := n; s.paths.link[v] >= 0; v = s.paths.parent[v] {
+			if e := s.paths.link[v]; f > s.excess[e] {
+				s.excess[e], s.row[e] = f, int32(r)
+			}
+		}
+	}
+	for _, e := range s.binding {
+		if r := s.row[e]; r >= 0 {
+			s.used[r] = true
+		}
+	}
+}
+
+// equations solves for the present guess and reports whether it could.
+func (s *Solver) equations() bool {
+	s.carry()
+	last := math.Inf(1)
 	for range polishings {
 		worst := s.residuals()
-		if solved = worst <= exact; solved || worst > 0.5*last && last < 1e-10 || math.IsNaN(worst) {
+		if worst <= exact {
+			return true
+		}
+		if worst > 0.5*last && last < 1e-10 || math.IsNaN(worst) {
 			break
 		}
 		last = worst
@@ -51,15 +116,43 @@ func (s *Solver) polish() bool {
 		}
 		s.correct()
 	}
-	if !solved && !(last <= 1e-10) || !s.plausible() {
-		s.resume()
-		return false
+	return last <= 1e-10
+}
+
+// amend corrects the guess where a sign is wrong by more than rounding, and reports
+// whether there was anything to correct.
+func (s *Solver) amend() bool {
+	wrong := false
+	kept := s.binding[:0]
+	for _, e := range s.binding {
+		if s.lambda[e] < -signs {
+			s.lambda[e], s.length[e], wrong = 0, s.time[e], true
+		} else {
+			kept = append(kept, e)
+		}
 	}
-	s.polished = s.recover()
-	if !s.polished {
-		s.resume()
+	held := len(kept)
+	for _, e := range s.open {
+		if s.load[e] > s.x[e]*(1+signs) && !slices.Contains(kept[:held], e) {
+			kept, wrong = append(kept, e), true
+		}
 	}
-	return s.polished
+	slices.Sort(kept)
+	s.binding = kept
+	for _, k := range s.served {
+		if s.paths.number[k] == 1 {
+			continue
+		}
+		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+			switch {
+			case s.used[r] && s.flow[r] < -signs*s.m.Trips[k]:
+				s.used[r], s.flow[r], wrong = false, 0, true
+			case !s.used[r] && s.cost[r] < s.p[k]-signs*(1+math.Abs(s.p[k])):
+				s.used[r], wrong = true, true
+			}
+		}
+	}
+	return wrong
 }
 
 // residuals sets demands by the present prices, p, base, ratio, the costs in tau and
@@ -149,25 +242,12 @@ func (s *Solver) correct() {
 	}
 }
 
-// plausible reports whether the signs are right up to rounding, and makes them so.
-func (s *Solver) plausible() bool {
+// plausible makes signs right that are wrong by rounding.
+func (s *Solver) plausible() {
 	for r, f := range s.flow {
-		k := s.paths.pair[r]
-		if f < -1e-9*s.m.Trips[k] || s.cost[r] < s.p[k]-1e-9*(1+math.Abs(s.p[k])) {
-			return false
-		}
 		s.flow[r] = math.Max(0, f)
 	}
 	for _, e := range s.binding {
-		if s.lambda[e] < -1e-9 {
-			return false
-		}
 		s.lambda[e] = math.Max(0, s.lambda[e])
 	}
-	for _, e := range s.open {
-		if s.load[e] > s.x[e]*(1+1e-9) {
-			return false
-		}
-	}
-	return true
 }

@@ -54,6 +54,9 @@ type Solver struct {
 	polished       bool      // the answer solves the equations of its active paths and links
 	annealed       bool      // prices come from a higher temperature
 	between, worth []float64 // of closed links
+	careful        bool      // prices grow by little in one step
+	narrow         []float64 // capacities, while some are widened
+	everywhere     []float64 // lengths with closed links at no price
 
 	Answer Answer
 }
@@ -124,6 +127,9 @@ const (
 	hopeless = 45
 	// closed: a capacity below this part of the total demand counts as 0.
 	closed = 1e-14
+	// ample: a capacity is taken to be at most this part of the total demand, more than
+	// any load, for the product with a price that is nearly 0 must stay small.
+	ample = 2
 )
 
 // Solve computes the response at capacities x (per link, >= 0) for the penalty
@@ -151,7 +157,7 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 			return nil
 		}
 	}
-	if s.anneal() {
+	if s.anneal() || s.widen() {
 		return nil
 	}
 	return ErrNumerical
@@ -184,7 +190,9 @@ func (s *Solver) check(gamma float64, x, prices []float64) error {
 func (s *Solver) prepare(gamma float64, x []float64) {
 	m := s.m
 	s.gamma = gamma
-	copy(s.x, x)
+	for e, v := range x {
+		s.x[e] = math.Min(v, ample*m.Total)
+	}
 	s.heat(1)
 	s.open = s.open[:0]
 	for e, v := range x {

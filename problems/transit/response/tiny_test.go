@@ -1,0 +1,78 @@
+package response
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/bilevel-go/bilevel/problems/transit/network"
+	"github.com/bilevel-go/bilevel/problems/transit/prices"
+)
+
+// searched are capacities where the search ends on a network.
+func searched(t testing.TB, n *network.Network, rounds int) []float64 {
+	t.Helper()
+	s := prices.New(n, prices.Options{})
+	memory, x := make([]float64, s.Memory()), make([]float64, len(n.Links))
+	for range rounds {
+		s.Round(memory, 1, 0, func() bool { return false })
+	}
+	s.Best(x, memory)
+	return x
+}
+
+// Every closed link of a good design, opened a little, and every link far too wide: the
+// response is found, proven by its gap, and keeps the capacities.
+func TestTinyAndHugeCapacities(t *testing.T) {
+	for _, name := range []string{"9node", "seville"} {
+		n, err := network.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := NewModel(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, s := searched(t, n, 2), NewSolver(m)
+		for _, by := range []float64{1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e6, 1e12, 1e15, 1e300} {
+			for e, before := range x {
+				if by < 1 && before != 0 || name == "seville" && e%8 != 0 {
+					continue
+				}
+				x[e] = before + by
+				if err := s.Solve(math.Inf(1), x, nil); err != nil || !(s.Answer.Violation <= 1e-15*m.Total) {
+					t.Errorf("%s: capacity %g of link %d: gap %g, load %g above a capacity: %v", name, x[e], e, s.Answer.Gap, s.Answer.Violation, err)
+				}
+				x[e] = before
+			}
+		}
+	}
+}
+
+// Many capacities of all sizes at once.
+func TestCapacitiesOfAllSizes(t *testing.T) {
+	n, err := network.Open("9node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := NewModel(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, s, rng := searched(t, n, 2), NewSolver(m), rand.New(rand.NewPCG(1, 2))
+	failed, x := 0, make([]float64, len(base))
+	const trials = 300
+	for range trials {
+		copy(x, base)
+		for range 1 + rng.IntN(6) {
+			x[rng.IntN(len(x))] = math.Pow(10, 1-13*rng.Float64())
+		}
+		if s.Solve(math.Inf(1), x, nil) != nil {
+			failed++
+		}
+	}
+	if failed > trials/50 {
+		t.Errorf("%d of %d responses were not found", failed, trials)
+	}
+	t.Logf("%d of %d responses were not found", failed, trials)
+}
