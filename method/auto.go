@@ -229,11 +229,18 @@ func (a *auto) failed(s stage, p *bilevel.Progress, err error) (bilevel.Status, 
 		return bilevel.Running, err
 	}
 	a.e.Note("%s ended: %s", s.name, level.Detail)
-	if *a.done > 0 && p.X.Finite() && p.Y.Finite() {
+	if *a.done > 0 && p.X.Finite() && p.Y.Finite() && a.respond(p) {
 		a.take(s, p)
 	}
 	a.next()
 	return bilevel.Running, nil
+}
+
+// respond makes p.Y and p.Mu the lower solution at p.X, for a step that fails midway may
+// leave those of a trial; false where none is found.
+func (a *auto) respond(p *bilevel.Progress) bool {
+	_, err := newLevel(a.e, nil).solve(math.Inf(1), p.X, p.Y, p.Mu, exactTol)
+	return err == nil && p.Y.Finite()
 }
 
 // settle ends a run whose plan is through: the standing answer is the best one,

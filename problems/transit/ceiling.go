@@ -54,7 +54,7 @@ func (c *ceiling) value() float64 {
 }
 
 func (c *ceiling) start() {
-	c.r = bound.New(c.network, c.limits.bound(), 0)
+	c.r = bound.New(c.network, c.limits.options(), 0)
 	c.tight = c.r.Improve(min(quickWork, c.work), 0, nil)
 }
 

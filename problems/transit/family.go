@@ -8,7 +8,6 @@ import (
 	"github.com/bilevel-go/bilevel/internal/option"
 	"github.com/bilevel-go/bilevel/problems"
 	"github.com/bilevel-go/bilevel/problems/transit/network"
-	"github.com/bilevel-go/bilevel/problems/transit/prices"
 	"github.com/bilevel-go/bilevel/problems/transit/published"
 	"github.com/bilevel-go/bilevel/problems/transit/response"
 )
@@ -105,7 +104,7 @@ func (d *design) exact(o *Options, l *limits) (*bilevel.Problem, error) {
 	}
 	p.X0 = make([]float64, len(x0))
 	p.X.Project(p.X0, x0)
-	p.Oracle = &searching{newOracle(d), reviewer{d: d, plain: !l.any}, searcher{prices.New(d.network, l.options()), d}}
+	p.Oracle = &searching{newOracle(d), reviewer{d: d, plain: !l.any}, searcher{newSearch(d, l), d}}
 	return p, nil
 }
 

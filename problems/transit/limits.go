@@ -9,7 +9,6 @@ import (
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/problems/transit/bound"
 	"github.com/bilevel-go/bilevel/problems/transit/network"
-	"github.com/bilevel-go/bilevel/problems/transit/prices"
 	"github.com/bilevel-go/bilevel/set"
 	"gonum.org/v1/gonum/floats"
 )
@@ -173,12 +172,9 @@ func (l *limits) project(dst, x []float64) {
 	spend(hi)
 }
 
-// bound are the limits as the bound takes them.
-func (l *limits) bound() bound.Options { return bound.Options(l.options()) }
-
-// options are the limits as the search over prices takes them.
-func (l *limits) options() prices.Options {
-	o := prices.Options{Mirror: l.mirror}
+// options are the limits as the bound takes them.
+func (l *limits) options() bound.Options {
+	o := bound.Options{Mirror: l.mirror}
 	if !math.IsInf(l.budget, 1) {
 		o.Budget = l.budget
 	}

@@ -2,14 +2,31 @@ package transit
 
 import (
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/problems/transit/capacities"
 	"github.com/bilevel-go/bilevel/problems/transit/prices"
 )
 
-// searcher offers the search over link prices to methods: it implements
-// bilevel.Searcher.
+// searcher offers a search over designs to methods: it implements bilevel.Searcher.
 type searcher struct {
-	search *prices.Search
+	search search
 	d      *design
+}
+
+// search is what the searches over prices and over capacities have in common.
+type search interface {
+	Memory() int
+	Round(memory []float64, seed uint64, workers int, stop func() bool) (done bool)
+	Best(x, memory []float64) (profit, cost float64)
+}
+
+// newSearch is the search over link prices, or over capacities where limits make the
+// operator build more than the flow.
+func newSearch(d *design, l *limits) search {
+	o := l.options()
+	if o.Mirror == nil && o.Least == nil {
+		return prices.New(d.network, prices.Options{Budget: o.Budget, Forbidden: o.Forbidden})
+	}
+	return capacities.New(d.network, d.m, capacities.Options(o))
 }
 
 // SearchState is the length of the search's memory.
@@ -20,9 +37,11 @@ func (s *searcher) Search(x, state []float64, r bilevel.SearchRound) (done bool,
 	done = s.search.Round(state, r.Seed, r.Workers, r.Stop)
 	if !r.Stop() {
 		s.search.Best(x, state)
-		known := make([]float64, len(x))
-		s.search.Prices(known, state)
-		s.d.remember(x, known)
+		if p, ok := s.search.(*prices.Search); ok {
+			known := make([]float64, len(x))
+			p.Prices(known, state)
+			s.d.remember(x, known)
+		}
 	}
 	return done, nil
 }

@@ -35,7 +35,6 @@ const (
 	ridgeRounds = 5     // climbs and ridges per kick
 	promising   = 0.005 // relative distance from the best up to which a ridge is climbed
 	gain        = 1e-10
-	gainLimited = 1e-5 // where each trial is dear
 )
 
 // stream is the random stream of a chain for its present kick.
@@ -48,11 +47,8 @@ func (c *chain) stream(seed uint64, id int, purpose uint64) *rand.Rand {
 func (c *chain) run(seed uint64, id int, budget int, pool [][]float64, stop func() bool) {
 	s := c.s
 	s.set(c.now)
-	if s.limited != nil && c.kicks == 0 {
-		s.repair()
-	}
 	s.paths.work = 0
-	if c.kicks == 0 && c.at == 0 && c.s.g.large() && s.limited == nil {
+	if c.kicks == 0 && c.at == 0 && c.s.g.large() {
 		c.slide(seed, id, budget, stop)
 	}
 	for s.paths.work < budget && !stop() {
@@ -75,9 +71,6 @@ func (c *chain) run(seed uint64, id int, budget int, pool [][]float64, stop func
 		c.at, c.quiet, c.ridges = 0, 0, 0
 		c.kick(c.stream(seed, id, 2), pool)
 		s.set(s.price)
-		if s.limited != nil {
-			s.repair()
-		}
 	}
 	copy(c.now, s.price)
 }
@@ -101,16 +94,6 @@ func (c *chain) climb(rng *rand.Rand, budget int, stop func() bool) bool {
 			continue
 		}
 		fine := c.ridges > 0
-		if s.limited != nil {
-			if price, opposite, m := s.lineLimited(l, fine); m > value+gainLimited*math.Max(1, math.Abs(value)) {
-				s.move(l, price)
-				if s.limited.mirror != nil {
-					s.move(s.limited.mirror[l], opposite)
-				}
-				value, c.quiet = s.value(), 0
-			}
-			continue
-		}
 		if price, m := s.line(l, fine); m > value+gain*math.Max(1, math.Abs(value)) {
 			s.move(l, price)
 			value, c.quiet = s.value(), 0

@@ -46,9 +46,6 @@ func (r *row) add(d []float64, t float64) {
 // ridge climbs along ties for at most steps steps and reports the gain.
 func (c *chain) ridge(steps int) float64 {
 	s := c.s
-	if s.limited != nil {
-		return 0
-	}
 	s.flows(c.flow, c.share)
 	for l, f := range c.flow {
 		if f <= unused*s.g.trips && s.price[l] >= 0 && !s.fixed[l] {

@@ -13,7 +13,6 @@ import (
 // do not depend on the number of workers.
 type Search struct {
 	g      *graph
-	o      Options
 	chains []*chain
 	budget int
 }
@@ -24,11 +23,8 @@ type Options struct {
 	Budget float64
 	// Forbidden links are not built; nil forbids none.
 	Forbidden []bool
-	// Least bounds the capacity of each link from below; nil bounds none.
-	Least []float64
-	// Mirror is, per link, the opposite one, which gets the same capacity; nil
-	// leaves directions apart.
-	Mirror []int32
+	// Chains is the number of local searches side by side; 0 is the default.
+	Chains int
 }
 
 const (
@@ -42,13 +38,13 @@ const (
 // New prepares the search. n must be valid and Forbidden nil or of one entry per link.
 func New(n *network.Network, o Options) *Search {
 	g := newGraph(n)
-	s := &Search{g: g, o: o, budget: max(min(perRound, 100*g.n*g.n*g.links), g.n*g.links*(g.n+g.links)/2)}
+	s := &Search{g: g, budget: max(min(perRound, 100*g.n*g.n*g.links), g.n*g.links*(g.n+g.links)/2)}
 	count := manyChains
 	if g.large() {
 		count = fewChains
 	}
-	if newLimited(g, &o) != nil {
-		s.budget *= 4 // its trials are dearer
+	if o.Chains > 0 {
+		count = o.Chains
 	}
 	near := nearest(g)
 	for range count {
@@ -56,7 +52,6 @@ func New(n *network.Network, o Options) *Search {
 		if o.Budget > 0 {
 			st.budget, st.penalty = o.Budget, g.priceOfMoney()
 		}
-		st.limited = newLimited(g, &o)
 		if o.Forbidden != nil {
 			copy(st.fixed, o.Forbidden)
 		}
@@ -204,19 +199,9 @@ func (v *memoryView) save(m *memory) {
 // its profit and its construction cost.
 func (s *Search) Best(x, memory []float64) (profit, cost float64) {
 	st := newState(s.g)
-	st.limited = newLimited(s.g, &s.o)
 	st.set(memory[head : head+s.g.links])
 	st.flows(x, make([]float64, s.g.demand))
-	profit, cost = st.totals()
-	if d := st.limited; d != nil {
-		copy(d.flow, x)
-		for l := range x {
-			x[l] = d.capacity(l)
-			profit -= s.g.cost[l] * (x[l] - d.flow[l])
-			cost += s.g.cost[l] * (x[l] - d.flow[l])
-		}
-	}
-	return profit, cost
+	return st.totals()
 }
 
 // Prices sets dst (Links) to the link prices of the best design in memory, +Inf for

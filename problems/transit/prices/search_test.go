@@ -205,54 +205,6 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Equal capacities of opposite links, on a network whose figures are symmetric,
-// cost nothing; elsewhere they and least capacities cost profit.
-func TestLimitedCapacities(t *testing.T) {
-	for _, c := range []struct {
-		name        string
-		rounds      int
-		least, most float64
-	}{{"3node", 1, 1.7615941, 1.7615942}, {"9node", 7, 9, 17.28}, {"seville", 2, 128, 226}} {
-		n := open(t, c.name)
-		mirror := make([]int32, len(n.Links))
-		for l, a := range n.Links {
-			for r, b := range n.Links {
-				if a.From == b.To && a.To == b.From {
-					mirror[l] = int32(r)
-				}
-			}
-		}
-		x := make([]float64, len(n.Links))
-		s := New(n, Options{Mirror: mirror})
-		profit, cost := s.Best(x, rounds(s, c.rounds, 0))
-		t.Logf("%s symmetric: profit %.6f, cost %.6f", c.name, profit, cost)
-		if profit < c.least || profit > c.most {
-			t.Errorf("%s symmetric: profit %v, want %v to %v", c.name, profit, c.least, c.most)
-		}
-		for l, r := range mirror {
-			if x[l] != x[r] {
-				t.Errorf("%s: capacities %v and %v of opposite links", c.name, x[l], x[r])
-			}
-		}
-	}
-	n := open(t, "3node")
-	least := make([]float64, len(n.Links))
-	least[0], least[len(least)-1] = 0.95, 0.1
-	s := New(n, Options{Least: least})
-	x := make([]float64, len(n.Links))
-	profit, cost := s.Best(x, rounds(s, 1, 0))
-	built := 0.0
-	for l, v := range x {
-		built += n.Links[l].Cost * v
-		if v < least[l] {
-			t.Errorf("link %d has capacity %v, at least %v is asked for", l, v, least[l])
-		}
-	}
-	if profit >= 1.7615 || profit < 1 || math.Abs(built-cost) > 1e-9 {
-		t.Errorf("profit %v, cost %v (capacities %v cost %v)", profit, cost, x, built)
-	}
-}
-
 func BenchmarkLine(b *testing.B) {
 	s := newState(newGraph(open(b, "seville")))
 	s.set(s.price)

@@ -17,7 +17,6 @@ type state struct {
 	alt             tree
 	entries         []entry
 	stops           []float64
-	limited         *limited // nil: capacities are the flows
 }
 
 func newState(g *graph) *state {
@@ -73,15 +72,7 @@ func (s *state) merit(profit, spent float64) float64 {
 
 // value is the merit of the present prices.
 func (s *state) value() float64 {
-	profit, spent := s.totals()
-	if s.limited != nil {
-		extra, ok := s.extra()
-		if !ok {
-			return math.Inf(-1)
-		}
-		profit, spent = profit-extra, spent+extra
-	}
-	return s.merit(profit, spent)
+	return s.merit(s.totals())
 }
 
 // move changes the price of link l and the paths that this changes.

@@ -101,22 +101,22 @@ func (s *Solver) carry() {
 // equations solves for the present guess and reports whether it could.
 func (s *Solver) equations() bool {
 	s.carry()
-	last := math.Inf(1)
+	last, factored := math.Inf(1), false
 	for range polishings {
 		worst := s.residuals()
-		if worst <= exact {
+		if worst <= exact && factored { // Adjoint needs the factor
 			return true
 		}
 		if worst > 0.5*last && last < 1e-10 || math.IsNaN(worst) {
 			break
 		}
 		last = worst
-		if !s.decompose(s.binding) {
+		if factored = s.decompose(s.binding); !factored {
 			break
 		}
 		s.correct()
 	}
-	return last <= 1e-10
+	return last <= 1e-10 && factored
 }
 
 // amend corrects the guess where a sign is wrong by more than rounding, and reports
