@@ -9,6 +9,16 @@ import "math"
 // steps of the floor are steps of the price. A price at most doubles in a step, or
 // grows by beyond where that is more.
 func (s *Solver) widen() bool {
+	for _, narrowing := range narrowings {
+		if s.narrowed(narrowing) {
+			return true
+		}
+	}
+	return false
+}
+
+// narrowed is widen with floors that fall by the factor narrowing.
+func (s *Solver) narrowed(narrowing float64) bool {
 	if s.narrow == nil {
 		s.narrow = make([]float64, s.m.Links)
 	}
@@ -17,6 +27,9 @@ func (s *Solver) widen() bool {
 	least := math.Inf(1)
 	for _, e := range s.open {
 		least = math.Min(least, s.x[e])
+	}
+	if least >= widest*mean {
+		return false
 	}
 	s.careful = true
 	defer func() { s.careful = false }()
@@ -38,7 +51,8 @@ func (s *Solver) widen() bool {
 	return s.run(prices)
 }
 
-const (
-	widest    = 0.01
-	narrowing = 30
-)
+// widest is the first floor, as a part of the mean of trips per link; narrowings are the
+// factors that are tried between floors.
+const widest = 0.01
+
+var narrowings = [...]float64{30, 5}
