@@ -14,6 +14,9 @@ type Instance struct {
 	// Name is the name it was opened by, Title one line for lists and reports,
 	// Doc a few sentences on what is decided and who responds.
 	Name, Title, Doc string
+	// Notices say what in the input has no effect or cannot be had, one sentence each,
+	// for a reader who may not have meant it.
+	Notices []string
 	// Source names where the problem and its figures come from.
 	Source  string
 	Problem *bilevel.Problem

@@ -85,6 +85,7 @@ type Point struct {
 type Details struct {
 	Title   string    `json:"title,omitempty"`
 	Doc     string    `json:"doc,omitempty"`
+	Notices []string  `json:"notices,omitempty"` // of the problem's input
 	Source  string    `json:"source,omitempty"`
 	Command []string  `json:"command,omitempty"` // the command line that repeats the run
 	Started time.Time `json:"started"`

@@ -258,7 +258,7 @@ func (r *runner) writeDetails(d *Details) error {
 
 func (r *runner) details() *Details {
 	inst := r.job.Instance
-	d := &Details{Title: inst.Title, Doc: inst.Doc, Source: inst.Source, Command: r.o.Command, Started: time.Now().UTC().Truncate(time.Second),
+	d := &Details{Title: inst.Title, Doc: inst.Doc, Notices: inst.Notices, Source: inst.Source, Command: r.o.Command, Started: time.Now().UTC().Truncate(time.Second),
 		NX: inst.Problem.NX, NY: inst.Problem.NY}
 	if h := inst.Problem.Coupling; h != nil {
 		d.Rows = h.Rows

@@ -145,7 +145,7 @@ func (a *app) certify(c *cobra.Command, args []string, o *certifyFlags) error {
 			return err
 		}
 	} else {
-		a.writeMeasured(m, inst.Title)
+		a.writeMeasured(m, inst)
 	}
 	if !cert.Verdict.OK() {
 		return exitCode(exitDoubtful)
@@ -171,8 +171,10 @@ func metricsAt(inst *problems.Instance, x []certify.Number, y []float64) map[str
 	return all
 }
 
-func (a *app) writeMeasured(m *measured, title string) {
-	fmt.Fprintf(a.out, "%s: %s\n\n", m.Problem, title)
+func (a *app) writeMeasured(m *measured, inst *problems.Instance) {
+	fmt.Fprintf(a.out, "%s: %s\n", m.Problem, inst.Title)
+	a.writeNotices(inst.Notices)
+	fmt.Fprintln(a.out)
 	a.writeVerdict(m.Certificate)
 	fmt.Fprintf(a.out, "f = %s, g = %s\n", number(m.Upper), number(m.Lower))
 	a.writeCertificate(m.Certificate)

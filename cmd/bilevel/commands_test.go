@@ -311,9 +311,9 @@ func TestNetworkFlag(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"network.yaml": "name: town\ntime_weight: 0.1\ncoordinates: none\n",
-		"stations.csv": "id\na\nb\n",
+		"stations.csv": "id\na\nb\nfar\n",
 		"links.csv":    "from,to,time,cost\na,b,8,0.6\nb,a,8,0.6\n",
-		"demand.csv":   "from,to,trips,alternative,margin\na,b,900,20,1.2\nb,a,800,20,1.2\n",
+		"demand.csv":   "from,to,trips,alternative,margin\na,b,900,20,1.2\nb,a,800,20,1.2\na,far,5,20,1\n",
 	} {
 		if err := os.WriteFile(filepath.Join("town", name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -326,6 +326,19 @@ func TestNetworkFlag(t *testing.T) {
 		t.Errorf("--set network=town gives\n%s\n--network town gives\n%s", got, alone)
 	}
 	s.run("certify", "--network", "town", "--point", "r/design.json", "--json").want(exitSolved)
+	s.run("certify", "--network", "town", "--point", "r/design.json").want(exitSolved)
+	for _, want := range []string{"1 pair cannot be served", "a to far.", "1 station has no candidate link: far."} {
+		if !strings.Contains(strings.Join(strings.Fields(s.out), " "), want) {
+			t.Errorf("the summary lacks %q:\n%s", want, s.out)
+		}
+	}
+	// The run is measured again from anywhere.
+	if err := os.Mkdir("elsewhere", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("elsewhere")
+	s.run("certify", "../r").want(exitSolved)
+	t.Chdir("..")
 	s.run("solve", "--network", "town", "--set", "network=town").want(exitInput)
 	s.run("solve", "--network", "nowhere").want(exitInput)
 	if !strings.Contains(s.err, "nowhere") {

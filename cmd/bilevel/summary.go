@@ -64,7 +64,9 @@ func (a *app) summary(out *run.Outcome, dir *run.Dir) error {
 	if out.Details.Title != "" {
 		title += ": " + out.Details.Title
 	}
-	fmt.Fprintf(a.out, "%s\n\n", title)
+	fmt.Fprintln(a.out, title)
+	a.writeNotices(out.Details.Notices)
+	fmt.Fprintln(a.out)
 	a.writeVerdict(d.Certificate)
 	wrap(a.out, 0, fmt.Sprintf("Run: %s.", d.Status)+" "+d.Message, "")
 	fmt.Fprintf(a.out, "f = %s, g = %s after %d iterations and %.3g s by %s (%s, seed %d)\n", number(d.Upper), number(d.Lower), d.Stats.Outer,
@@ -91,6 +93,13 @@ func (a *app) summary(out *run.Outcome, dir *run.Dir) error {
 		fmt.Fprintf(a.out, "        %s\n", filepath.ToSlash(dir.Join(name)))
 	}
 	return nil
+}
+
+// writeNotices prints what the problem says of its input.
+func (a *app) writeNotices(notices []string) {
+	for _, n := range notices {
+		wrap(a.out, 2, n, "")
+	}
 }
 
 func vector(v []certify.Number) string {

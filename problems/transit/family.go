@@ -78,6 +78,7 @@ func (f Family) Open(r problems.Request) (*problems.Instance, error) {
 		Name:      r.Name,
 		Title:     title(n) + ", " + trips(d.m.Total, n.Trips),
 		Doc:       doc(n),
+		Notices:   notices(n),
 		Source:    n.Source + "; model: arXiv 2406.10148",
 		Problem:   p,
 		Metrics:   d.metrics,
@@ -141,24 +142,43 @@ func title(n *network.Network) string {
 func doc(n *network.Network) string {
 	text := "The leader buys capacity on candidate links; travellers take the network or an alternative (logit) and their cheapest paths under the capacities. " +
 		"The leader wants margins minus construction cost."
-	found := network.Survey(n)
-	var some []string
-	for _, f := range []struct {
-		count int
-		what  string
-	}{
-		{len(found.Unserved), "pairs cannot be served: no path of candidate links joins them"},
-		{len(found.Useless), "candidate links lie on no way of any pair"},
-		{len(found.Isolated), "stations have no candidate link"},
-	} {
-		if f.count > 0 {
-			some = append(some, fmt.Sprintf("%d %s", f.count, f.what))
-		}
-	}
-	if len(some) > 0 {
-		text += " Of no effect: " + strings.Join(some, "; ") + "."
+	if some := notices(n); len(some) > 0 {
+		text += " " + strings.Join(some, " ")
 	}
 	return text
+}
+
+// fewNames is how many pairs, links or stations a notice names.
+const fewNames = 5
+
+// notices name what has no effect in n: pairs without a path, links that nobody could
+// use, stations without links.
+func notices(n *network.Network) []string {
+	found := network.Survey(n)
+	var all []string
+	add := func(which []int, one, many string, name func(i int) string) {
+		if len(which) == 0 {
+			return
+		}
+		var names []string
+		for _, i := range which[:min(len(which), fewNames)] {
+			names = append(names, name(i))
+		}
+		if len(which) > fewNames {
+			names = append(names, "...")
+		}
+		what := many
+		if len(which) == 1 {
+			what = one
+		}
+		all = append(all, fmt.Sprintf("%d %s: %s.", len(which), what, strings.Join(names, ", ")))
+	}
+	id := func(i int) string { return n.Stations[i].ID }
+	add(found.Unserved, "pair cannot be served, for no path of candidate links joins it", "pairs cannot be served, for no path of candidate links joins them",
+		func(k int) string { return id(n.Pairs[k].From) + " to " + id(n.Pairs[k].To) })
+	add(found.Useless, "candidate link lies on no way of any pair", "candidate links lie on no way of any pair", func(e int) string { return linkName(n, e) })
+	add(found.Isolated, "station has no candidate link", "stations have no candidate link", id)
+	return all
 }
 
 // everything is the capacity that lets everybody take the shortest path.

@@ -60,7 +60,7 @@ func (o *Options) load(r problems.Request) (*network.Network, error) {
 		if n.Name == "" {
 			n.Name = filepath.Base(o.Network)
 		}
-		return n, nil
+		return n, absolute(&o.Network)
 	case o.Net != "":
 		return o.tntp()
 	case name == "grid":
@@ -93,8 +93,24 @@ func (o *Options) tntp() (*network.Network, error) {
 	if econ.Margin == 0 && econ.MarginPerTime == 0 {
 		econ.MarginPerTime = 2
 	}
+	if err := absolute(&o.Net, &o.Trips); err != nil {
+		return nil, err
+	}
 	file := filepath.Base(o.Net)
 	return network.ReadTNTP(strings.TrimSuffix(file, "_net.tntp"), file, content[0], filepath.Base(o.Trips), content[1], econ)
+}
+
+// absolute makes paths that were read absolute, so that the run is found and measured
+// again from anywhere.
+func absolute(paths ...*string) error {
+	for _, p := range paths {
+		whole, err := filepath.Abs(*p)
+		if err != nil {
+			return err
+		}
+		*p = whole
+	}
+	return nil
 }
 
 // start is the first x.
