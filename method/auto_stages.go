@@ -79,8 +79,8 @@ func (s *freeStage) Step(p *bilevel.Progress) (bilevel.Status, error) {
 			return status, err
 		}
 	}
-	if p.Omitted > omittedSmall {
-		size := fmt.Sprintf("%.3g times grad_x f, more than %g", p.Omitted, omittedSmall)
+	if p.Omitted > OmittedSmall {
+		size := fmt.Sprintf("%.3g times grad_x f, more than %g", p.Omitted, OmittedSmall)
 		if p.Omitted > 1e6 {
 			size = "any size beside a vanishing grad_x f"
 		}

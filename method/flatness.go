@@ -7,17 +7,18 @@ import (
 	"github.com/bilevel-go/bilevel/vec"
 )
 
-// FlatC and FlatAlpha are c and alpha of the flatness test quantity, with the constants published in arXiv 2507.20400,
+// FlatC and FlatAlpha are c and alpha of the flatness test quantity, with the
+// constants published in arXiv 2507.20400,
 //
-//	delta(x; c, alpha) = max( |f(x,y_g) - f(x,y_gamma)| - c |y_g - y_gamma|^alpha, 0 ),
+//	delta(x; c, alpha) = max( |f(x,y_g) - f(x,y_gamma)| - c |y_g - y_gamma|^alpha, 0 ).
 //
-// and the sizes from which the omitted terms count: along a run of PBGD-Free
-// relative to grad_x f at the same x; at its end, where grad_x f vanishes,
-// relative to the largest grad_x f that was measured.
+// OmittedSmall is the size from which the omitted terms count along a run of
+// PBGD-Free, relative to grad_x f at the same x, and omittedAtEnd that at its end,
+// where grad_x f vanishes, relative to the largest grad_x f that was measured.
 const (
 	FlatC        = 0.5
 	FlatAlpha    = 1.5
-	omittedSmall = 0.1
+	OmittedSmall = 0.1
 	omittedAtEnd = 1e-3
 )
 
@@ -70,7 +71,8 @@ func (f *flatness) measure(p *bilevel.Progress, gamma float64, x, y, mu, dx vec.
 // continued is measure where the lower level cannot be solved exactly.
 func (f *flatness) continued(p *bilevel.Progress, gamma float64, x, y vec.Vector) (float64, error) {
 	yg, ya, dx := vec.Clone(y), vec.Clone(y), x.New()
-	var store scratch
+	var store vec.Scratch
+	defer store.Release()
 	toG := newDescentIn(&store, f.e, "y_g", f.rule, f.beta, 0, y)
 	toGamma := newDescentIn(&store, f.e, "y_gamma", f.rule, f.beta, 0, y)
 	sampler, _ := f.e.Model.(bilevel.Sampler)
@@ -95,22 +97,11 @@ func (f *flatness) continued(p *bilevel.Progress, gamma float64, x, y vec.Vector
 	}
 	f.e.UpperGradX(dx, x, ya)
 	omitted := f.at(p, gamma, x, ya, nil, yg, nil, dx)
-	for _, v := range append(store.vectors, yg, ya, dx) {
+	for _, v := range [...]vec.Vector{yg, ya, dx} {
 		vec.Release(v)
 	}
 	return omitted, nil
 }
-
-// scratch is a vec.Store whose state ends with it.
-type scratch struct{ vectors []vec.Vector }
-
-func (s *scratch) Block(_ string, like vec.Vector) vec.Vector {
-	v := like.New()
-	s.vectors = append(s.vectors, v)
-	return v
-}
-
-func (s *scratch) Scalar(_ string, start float64) *float64 { return &start }
 
 // at is measure with y_g and its multiplier given; it returns the length of the
 // omitted terms.

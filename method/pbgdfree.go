@@ -124,7 +124,7 @@ func (it *pbgdFree) Finish(p *bilevel.Progress) error {
 		if _, err := it.flat.continued(p, it.o.Gamma, it.x, it.y); err != nil {
 			return err
 		}
-		if p.Omitted > omittedSmall {
+		if p.Omitted > OmittedSmall {
 			it.e.Note("the terms that pbgd-free omits are %.3g times as long as grad_x f here (delta = %.3g): f is not flat enough in y for x to be trusted; use v-pbgd", p.Omitted, p.Delta)
 		}
 		return nil

@@ -47,6 +47,28 @@ type Store interface {
 	Scalar(name string, start float64) *float64
 }
 
+// Scratch is a Store whose state is that of no run: it ends with Release. The zero
+// value is ready for use.
+type Scratch struct{ blocks []Vector }
+
+// Block returns a new zero vector.
+func (s *Scratch) Block(_ string, like Vector) Vector {
+	v := like.New()
+	s.blocks = append(s.blocks, v)
+	return v
+}
+
+// Scalar returns a new number.
+func (s *Scratch) Scalar(_ string, start float64) *float64 { return &start }
+
+// Release says that the state is not needed any more.
+func (s *Scratch) Release() {
+	for _, v := range s.blocks {
+		Release(v)
+	}
+	s.blocks = nil
+}
+
 // New returns the optimiser for one block. Its state is kept in st under
 // names that begin with block. rate must be positive and finite.
 func (r Rule) New(st Store, block string, rate float64, like Vector) Optimizer {

@@ -17,6 +17,7 @@ type Space struct {
 	recorded []*operation
 	programs map[string]*program
 	traces   uint64
+	named    int
 	stats    Stats
 }
 
@@ -34,6 +35,13 @@ func NewSpace(b compute.Backend) *Space {
 
 // Backend is the backend of the space.
 func (s *Space) Backend() compute.Backend { return s.backend }
+
+// Name returns a name that no other call of this space returns, for operations of
+// which only their maker knows what they do.
+func (s *Space) Name(what string) string {
+	s.named++
+	return what + " " + strconv.Itoa(s.named)
+}
 
 // Stats reports what the space has done so far.
 func (s *Space) Stats() Stats { return s.stats }

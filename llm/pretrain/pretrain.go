@@ -106,7 +106,7 @@ func Train(ctx context.Context, s *device.Space, c weights.Config, o Settings) (
 	if err != nil {
 		return nil, err
 	}
-	t := &trainer{space: s, net: net, config: &c, settings: &o}
+	t := &trainer{space: s, name: s.Name("gradient of pre-training"), net: net, config: &c, settings: &o}
 	values := Initial(&c, o.Seed)
 	for _, p := range c.Parameters() {
 		t.layout.Add(p.Name, p.Shape...)
@@ -128,6 +128,7 @@ func Train(ctx context.Context, s *device.Space, c weights.Config, o Settings) (
 
 type trainer struct {
 	space    *device.Space
+	name     string // of the gradient's operation
 	net      *network.Network
 	config   *weights.Config
 	settings *Settings
@@ -142,8 +143,8 @@ func (t *trainer) run(ctx context.Context, values map[string][]float32) ([]float
 	}
 	v := t.space.Vector(flat)
 	defer v.Release()
-	var store state
-	defer store.release()
+	var store vec.Scratch
+	defer store.Release()
 	optimizer := t.settings.Optimize.New(&store, "parameters", v)
 	g := t.space.NewVector(v.Len())
 	var losses []*device.Array
@@ -178,7 +179,7 @@ func (t *trainer) run(ctx context.Context, values map[string][]float32) ([]float
 func (t *trainer) gradient(g, v *device.Vector, b *data.Batch) *device.Array {
 	s, n := t.space, len(b.At)
 	in := []*device.Array{v.Array(), s.Int32s(b.IDs, b.Rows, b.Length), s.Int32s(b.At, n), s.Int32s(b.Target, n), s.Float32s(b.Weight, n)}
-	out := s.Record("gradient of pre-training", in, []shapes.Shape{v.Array().Shape(), shapes.Make(dtypes.Float32)},
+	out := s.Record(t.name, in, []shapes.Shape{v.Array().Shape(), shapes.Make(dtypes.Float32)},
 		func(trace *device.Trace, in []*graph.Node) []*graph.Node {
 			byName := t.layout.ByName(trace, in[0])
 			find := func(name string) *graph.Node { return byName[name] }
@@ -192,20 +193,4 @@ func (t *trainer) gradient(g, v *device.Vector, b *data.Batch) *device.Array {
 		})
 	g.Set(out[0])
 	return out[1].Hold()
-}
-
-// state is a vec.Store that lasts as long as the training.
-type state struct{ blocks []vec.Vector }
-
-func (s *state) Block(_ string, like vec.Vector) vec.Vector {
-	s.blocks = append(s.blocks, like.New())
-	return s.blocks[len(s.blocks)-1]
-}
-
-func (s *state) Scalar(_ string, start float64) *float64 { return &start }
-
-func (s *state) release() {
-	for _, v := range s.blocks {
-		vec.Release(v)
-	}
 }

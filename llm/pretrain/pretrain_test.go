@@ -170,3 +170,26 @@ func TestErrors(t *testing.T) {
 		t.Errorf("cancelled: error %v", err)
 	}
 }
+
+// Two models with parameters of the same sizes that compute different things (other
+// norms' epsilon) do not share programs in one space.
+func TestModelsOfOneSpace(t *testing.T) {
+	l := newLesson(t)
+	other := l.config
+	other.Epsilon = 0.5
+	b := backendtest.Open(t, "go")
+	last := func(s *device.Space, c weights.Config) float64 {
+		var loss float64
+		_, err := pretrain.Train(t.Context(), s, c, pretrain.Settings{Seed: 3, Steps: 2, Optimize: pretrain.Optimizer(2e-2, 2), Batch: l.batch,
+			Watch: func(_ int, v float64) error { loss = v; return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loss
+	}
+	shared := device.NewSpace(b)
+	last(shared, l.config)
+	if got, want := last(shared, other), last(device.NewSpace(b), other); got != want {
+		t.Errorf("a loss of %g after another model in the same space, %g alone", got, want)
+	}
+}

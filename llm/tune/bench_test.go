@@ -37,7 +37,7 @@ func BenchmarkSteps(b *testing.B) {
 		s := stage("dpo")
 		x, y := l.t.b.space.Vector(l.t.x0), l.t.b.space.Vector(l.t.head)
 		dx, dy := x.New(), y.New()
-		ox, oy := s.OptimizeX.New(discarded{}, "x", x), s.OptimizeY.New(discarded{}, "y", y)
+		ox, oy := s.OptimizeX.New(new(vec.Scratch), "x", x), s.OptimizeY.New(new(vec.Scratch), "y", y)
 		measure(b, func(n int) {
 			for k := range n {
 				if err := m.Sample(k); err != nil {

@@ -66,7 +66,7 @@ const gapSteps = 20
 
 // SafeOmitted is the size of the omitted terms, relative to the gradient of f in x,
 // up to which dropping them is called safe.
-const SafeOmitted = 0.1
+const SafeOmitted = method.OmittedSmall
 
 func (r *running) estimate(ctx context.Context) (e *Estimate, err error) {
 	err = device.Try(func() (err error) {
@@ -94,7 +94,9 @@ func (r *running) measureAll(ctx context.Context) (*Estimate, error) {
 
 	o := s.OptimizeY
 	o.Schedule, o.Warmup = Constant, 0
-	opt := o.New(discarded{}, "y", y)
+	var state vec.Scratch
+	defer state.Release()
+	opt := o.New(&state, "y", y)
 	grad := y.New()
 	for k := range gapSteps {
 		if err := ctx.Err(); err != nil {
@@ -156,9 +158,3 @@ func size(o Objective, b *data.Batch) float64 {
 	}
 	return float64(b.Scored())
 }
-
-// discarded is a vec.Store whose state ends with it.
-type discarded struct{}
-
-func (discarded) Block(_ string, like vec.Vector) vec.Vector { return like.New() }
-func (discarded) Scalar(_ string, start float64) *float64    { return &start }

@@ -33,8 +33,11 @@ type Job struct {
 	engine compute.Backend
 	space  *device.Space
 	logs   LogProbs
-	seed   uint64
-	pad    int32
+	// teacher is the model that the lower level imitates, nil where that is the base
+	// model or nothing.
+	teacher *Trainer
+	seed    uint64
+	pad     int32
 }
 
 // Prepare opens everything that c names. say, when not nil, is told what is being
@@ -102,6 +105,12 @@ func (j *Job) open(ctx context.Context, say func(string)) (err error) {
 	if j.Trainer, err = NewTrainer(j.space, j.Model, adapter, TrainerSettings{Dropout: c.Dropout, Recompute: c.Recompute}); err != nil {
 		return err
 	}
+	if c.Teacher != "" && Kind(c.LowerObjective) == Distill {
+		say("loading the teacher " + c.Teacher)
+		if j.teacher, err = j.loadTeacher(ctx, c.Teacher); err != nil {
+			return err
+		}
+	}
 	say("log-probabilities of the reference model")
 	j.logs, err = j.Data.logProbs(ctx, j.Trainer, newReferenceCache(j.Model, j.Backend.Name), c, j.pad)
 	return err
@@ -163,12 +172,7 @@ func (j *Job) stages() ([]Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	lower := Objective{Kind: Kind(c.LowerObjective)}
-	if c.Teacher != "" && lower.Kind == Distill {
-		if lower.Teacher, err = j.teacher(c.Teacher); err != nil {
-			return nil, err
-		}
-	}
+	lower := Objective{Kind: Kind(c.LowerObjective), Teacher: j.teacher}
 	d := j.Data
 	every, _ := duration(c.Checkpoint)
 	base := Stage{
@@ -228,9 +232,9 @@ func (j *Job) optimizer(rate float64, steps, inner int) Optimizer {
 	return o
 }
 
-// teacher loads another model, whose vocabulary must be the same.
-func (j *Job) teacher(reference string) (*Trainer, error) {
-	m, err := openModel(context.Background(), reference)
+// loadTeacher loads another model, whose vocabulary must be the same.
+func (j *Job) loadTeacher(ctx context.Context, reference string) (*Trainer, error) {
+	m, err := openModel(ctx, reference)
 	if err != nil {
 		return nil, err
 	}

@@ -210,3 +210,33 @@ func TestConfigRefuses(t *testing.T) {
 		t.Errorf("a batch that does not divide: %v", err)
 	}
 }
+
+// A teacher is loaded when the job is prepared, once, and a wrong one is refused there.
+func TestTeacher(t *testing.T) {
+	c := config(t, "lower.objective=distill", "samples.count=-1", "steps=1", "stage2.steps=1", "flatness_every=-1")
+	c.Teacher = c.Model
+	j := prepare(t, c)
+	var teachers []*Trainer
+	for range 2 {
+		stages, err := j.stages()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range stages {
+			teachers = append(teachers, s.Lower.Objective.Teacher)
+		}
+	}
+	for _, teacher := range teachers {
+		if teacher == nil || teacher != teachers[0] {
+			t.Fatalf("teachers %v", teachers)
+		}
+	}
+	out, err := j.Run(t.Context(), RunSettings{Dir: t.TempDir()})
+	if err != nil || !(out.Lower > 0) {
+		t.Errorf("lower loss %g, %v", out.Lower, err)
+	}
+	c.Teacher = "nobody"
+	if _, err := Prepare(t.Context(), c, nil); !errors.Is(err, bilevel.ErrInvalid) {
+		t.Errorf("an unknown teacher: %v", err)
+	}
+}

@@ -100,8 +100,10 @@ func setup(t *testing.T, backend compute.Backend, folder string, micro bool) (*M
 		dpo = []*data.Batch{first, rest}
 	}
 	logs := LogProbs{}
-	if err := b.reference(y.Array(), dpo, logs); err != nil {
-		t.Fatal(err)
+	for _, pairs := range dpo {
+		if err := b.reference(y.Array(), pairs, logs); err != nil {
+			t.Fatal(err)
+		}
 	}
 	m := newModel(&Trainer{b: b, headAt: y.Array().Hold()},
 		Level{Objective: Objective{Kind: DPO, DPO: objective.DefaultDPO()}, Batch: func(int) []*data.Batch { return dpo }, Reference: logs.Lookup},

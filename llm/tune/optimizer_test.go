@@ -49,7 +49,7 @@ func TestOptimizers(t *testing.T) {
 			settings.Beta1, settings.Beta2 = o.Settings.Betas[0], o.Settings.Betas[1]
 		}
 		v := write(golden.Start)
-		opt := settings.New(discarded{}, "v", v)
+		opt := settings.New(new(vec.Scratch), "v", v)
 		got := make([]float64, n)
 		for k, g := range golden.Gradients {
 			opt.Step(v, write(g))

@@ -30,23 +30,21 @@ func (t *Trainer) logits(b *batch) *device.Array {
 	})[0]
 }
 
-// reference computes the log-probabilities of preference batches under the model
+// reference computes the log-probabilities of a preference batch under the model
 // without updates and with the head given.
-func (m *backbone) reference(head *device.Array, list []*data.Batch, into LogProbs) error {
-	for _, host := range list {
-		logs := m.rowLogProbs(nil, head, host)
-		p := host.Rows / 2
-		for i, row := range host.Source[:p] {
-			if row == data.NoRow {
-				continue
-			}
-			for _, v := range [2]float32{logs[i], logs[p+i]} {
-				if v-v != 0 {
-					return fmt.Errorf("the log-probability of a response of row %d under the reference model is %g", row, v)
-				}
-			}
-			into[row] = [2]float32{logs[i], logs[p+i]}
+func (m *backbone) reference(head *device.Array, host *data.Batch, into LogProbs) error {
+	logs := m.rowLogProbs(nil, head, host)
+	p := host.Rows / 2
+	for i, row := range host.Source[:p] {
+		if row == data.NoRow {
+			continue
 		}
+		for _, v := range [2]float32{logs[i], logs[p+i]} {
+			if v-v != 0 {
+				return fmt.Errorf("the log-probability of a response of row %d under the reference model is %g", row, v)
+			}
+		}
+		into[row] = [2]float32{logs[i], logs[p+i]}
 	}
 	return nil
 }

@@ -138,10 +138,10 @@ func (r *running) sample(ctx context.Context, when string, x, y []float32) error
 }
 
 // texts compares the answers to held-out prompts with what was wanted.
-func (r *running) texts(context.Context) error {
+func (r *running) texts() {
 	n := min(r.Config.Texts, len(r.out.Samples))
 	if n == 0 {
-		return nil
+		return
 	}
 	column := func(f func(s *Sample) string) []string {
 		out := make([]string, n)
@@ -155,5 +155,4 @@ func (r *running) texts(context.Context) error {
 		Before: evaluate.Compare(column(func(s *Sample) string { return s.Before }), wanted),
 		After:  evaluate.Compare(column(func(s *Sample) string { return s.After }), wanted),
 	}
-	return nil
 }

@@ -46,7 +46,7 @@ func NewTrainer(s *device.Space, m *weights.Model, a *weights.Adapter, o Trainer
 	t := &Trainer{adapter: a}
 	parameters := lora.Parameters(a)
 	t.b = &backbone{space: s, network: net, adapter: a, dropout: o.Dropout, x: layoutOf(parameters),
-		head: []int{m.Config.Vocabulary, m.Config.Hidden}, name: fmt.Sprintf("model %p", t)}
+		head: []int{m.Config.Vocabulary, m.Config.Hidden}, name: s.Name("model")}
 	for _, p := range parameters {
 		t.x0 = append(t.x0, p.Values...)
 	}
@@ -80,7 +80,7 @@ func (t *Trainer) Reference(ctx context.Context, batches []*data.Batch) (LogProb
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := t.b.reference(t.headAt, []*data.Batch{b}, logs); err != nil {
+			if err := t.b.reference(t.headAt, b, logs); err != nil {
 				return err
 			}
 		}
