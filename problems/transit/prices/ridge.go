@@ -89,11 +89,21 @@ func (c *chain) ridge(steps int) float64 {
 
 // gradient sets c.grad to that of the merit at fixed paths, and lists the active rows.
 func (c *chain) gradient() {
+	c.slopes(nil)
+	c.rows = c.rows[:0]
+	for v := range c.s.trees {
+		c.ties(int32(v))
+	}
+}
+
+// slopes sets c.grad to the gradient of the merit at fixed paths and size, where it is
+// not nil, to the sums of the absolute values of what is added up there.
+func (c *chain) slopes(size []float64) {
 	s, g := c.s, c.s.g
 	clear(c.grad)
-	c.rows = c.rows[:0]
+	clear(size)
 	_, spent := s.totals()
-	weight := 0.0
+	weight := 1.0
 	if spent > s.budget {
 		weight += s.penalty
 	}
@@ -106,12 +116,14 @@ func (c *chain) gradient() {
 				continue
 			}
 			y := 1 / (1 + math.Exp(d-k.u))
-			slope := -k.w * y * (1 - y) * (k.m - (1+weight)*t.cost[k.to])
+			slope := -k.w * y * (1 - y) * (k.m - weight*t.cost[k.to])
 			for at := k.to; at != int32(v); at = g.from[t.last[at]] {
 				c.grad[t.last[at]] += slope
+				if size != nil {
+					size[t.last[at]] += math.Abs(slope)
+				}
 			}
 		}
-		c.ties(int32(v))
 	}
 }
 

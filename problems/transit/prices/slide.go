@@ -28,7 +28,7 @@ func (c *chain) slide(seed uint64, id, budget int, stop func() bool) {
 	rng := c.stream(seed, id, 4)
 	value := s.value()
 	for t := first; t > last && s.paths.work < budget && !stop(); {
-		c.slopes()
+		c.slopes(c.dir)
 		copy(c.before, s.price)
 		all := rng.IntN(2) == 0
 		for l, h := range c.dir {
@@ -44,33 +44,5 @@ func (c *chain) slide(seed uint64, id, budget int, stop func() bool) {
 		}
 		s.set(c.before)
 		t *= 0.7
-	}
-}
-
-// slopes sets c.grad and, to the sum of absolute values, c.dir.
-func (c *chain) slopes() {
-	s, g := c.s, c.s.g
-	clear(c.grad)
-	clear(c.dir)
-	_, spent := s.totals()
-	weight := 1.0
-	if spent > s.budget {
-		weight += s.penalty
-	}
-	for v := range s.trees {
-		t := s.trees[v]
-		for i := range g.pairs[v] {
-			k := &g.pairs[v][i]
-			d := t.dist[k.to]
-			if !(d < math.Inf(1)) {
-				continue
-			}
-			y := 1 / (1 + math.Exp(d-k.u))
-			slope := -k.w * y * (1 - y) * (k.m - weight*t.cost[k.to])
-			for at := k.to; at != int32(v); at = g.from[t.last[at]] {
-				c.grad[t.last[at]] += slope
-				c.dir[t.last[at]] += math.Abs(slope)
-			}
-		}
 	}
 }
