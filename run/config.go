@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/internal/yamlfile"
 )
 
 // Config names a problem, a method and their settings: what a YAML file given to
@@ -79,23 +79,12 @@ func (s *scalar) UnmarshalYAML(data []byte) error {
 	return nil
 }
 
-// maxConfig bounds the size of a configuration file.
-const maxConfig = 1 << 20
-
 // ReadConfig reads a configuration file. Errors name the file, the line and what
 // is allowed there, and match bilevel.ErrInvalid.
 func ReadConfig(path string) (Config, error) {
-	f, err := os.Open(path)
+	data, err := yamlfile.Read("problem file", path)
 	if err != nil {
-		return Config{}, &bilevel.SettingError{Field: "problem file", Value: path, Allowed: "a file that can be read (" + reason(err).Error() + ")"}
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err != nil {
-		return Config{}, &bilevel.SettingError{Field: "problem file", Value: path, Allowed: "a file that can be read (" + reason(err).Error() + ")"}
-	}
-	if len(data) > maxConfig {
-		return Config{}, &bilevel.SettingError{Field: "size of " + path, Value: "more than 1 MiB", Allowed: "a YAML file of at most 1 MiB"}
+		return Config{}, err
 	}
 	return ParseConfig(path, data)
 }
@@ -192,21 +181,13 @@ func (c *Config) locate(err error) error {
 }
 
 func configError(path string, err error) error {
-	where, message := path, err.Error()
-	var y yaml.Error
-	if errors.As(err, &y) {
-		message = y.GetMessage()
-		if t := y.GetToken(); t != nil && t.Position != nil {
-			where = fmt.Sprintf("%s:%d", path, t.Position.Line)
-		}
-	}
+	where, message := yamlfile.Where(path, err)
 	var unknown *yaml.UnknownFieldError
 	if errors.As(err, &unknown) && unknown.Token != nil {
 		if se, ok := option.Unknown("key", unknown.Token.Value, configKeys()).(*bilevel.SettingError); ok {
 			return &bilevel.SettingError{Field: where + ": key", Value: se.Value, Allowed: se.Allowed}
 		}
 	}
-	message = strings.Join(strings.Fields(message), " ")
 	return &bilevel.SettingError{Field: where, Value: message, Allowed: "YAML with the keys " + strings.Join(configKeys(), ", ")}
 }
 

@@ -3,7 +3,6 @@ package run
 import (
 	"bufio"
 	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/bilevel-go/bilevel"
+	"github.com/bilevel-go/bilevel/internal/csvrows"
 )
 
 // traceColumns is the header of trace.csv. Lengths and objectives are in the
@@ -163,50 +163,21 @@ func (t *trace) close() error {
 // ReadTrace reads a trace. Lines after a damaged one are dropped: a killed
 // process may leave one.
 func ReadTrace(r io.Reader) ([]Row, error) {
-	in := csv.NewReader(r)
-	in.ReuseRecord = true
-	head, err := in.Read()
+	in, err := csvrows.New(r, "trace", traceColumns...)
 	if err != nil {
-		return nil, fmt.Errorf("the trace has no header: %w", err)
-	}
-	at := map[string]int{}
-	for i, name := range head {
-		at[name] = i
-	}
-	for _, name := range traceColumns {
-		if _, ok := at[name]; !ok {
-			return nil, fmt.Errorf("the trace has no column %q", name)
-		}
+		return nil, err
 	}
 	var rows []Row
-	for {
-		cells, err := in.Read()
-		if err != nil {
-			return rows, nil
-		}
-		bad := false
-		number := func(name string) float64 {
-			text := cells[at[name]]
-			if text == "" {
-				return math.NaN()
-			}
-			v, err := strconv.ParseFloat(text, 64)
-			bad = bad || err != nil
-			return v
-		}
-		count := func(name string) int64 {
-			v, err := strconv.ParseInt(cells[at[name]], 10, 64)
-			bad = bad || err != nil
-			return v
-		}
-		row := Row{Iteration: int(count("iteration")), Elapsed: number("elapsed_s"), Phase: string([]byte(cells[at["phase"]])),
-			Gamma: number("gamma"), Upper: number("upper"), Lower: number("lower"), Gap: number("gap"), Stationarity: number("stationarity"),
-			Violation: number("violation"), StepLength: number("step"), Delta: number("delta"), OmittedTerm: number("omitted"),
-			Counts: bilevel.Counts{F: count("f"), G: count("g"), GradF: count("grad_f"), GradG: count("grad_g"), HessVec: count("hess_vec"),
-				Coupling: count("h"), LowerSolves: count("lower_solves"), Inner: count("inner_iterations")}}
-		if bad {
-			return rows, nil
+	for in.Next() {
+		row := Row{Iteration: int(in.Int("iteration")), Elapsed: in.Float("elapsed_s"), Phase: in.Text("phase"),
+			Gamma: in.Float("gamma"), Upper: in.Float("upper"), Lower: in.Float("lower"), Gap: in.Float("gap"), Stationarity: in.Float("stationarity"),
+			Violation: in.Float("violation"), StepLength: in.Float("step"), Delta: in.Float("delta"), OmittedTerm: in.Float("omitted"),
+			Counts: bilevel.Counts{F: in.Int("f"), G: in.Int("g"), GradF: in.Int("grad_f"), GradG: in.Int("grad_g"), HessVec: in.Int("hess_vec"),
+				Coupling: in.Int("h"), LowerSolves: in.Int("lower_solves"), Inner: in.Int("inner_iterations")}}
+		if in.Damaged() {
+			break
 		}
 		rows = append(rows, row)
 	}
+	return rows, nil
 }

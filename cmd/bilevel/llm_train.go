@@ -244,12 +244,7 @@ func (a *app) runTraining(ctx context.Context, job *tune.Job, dir *run.Dir, asJS
 	if err := writeTrainingReport(dir); err != nil {
 		return err
 	}
-	if asJSON {
-		a.note("run directory: %s", dir.Path)
-		if err := a.json(out.Document); err != nil {
-			return err
-		}
-	} else if err := a.trainingSummary(out, dir); err != nil {
+	if err := a.present(asJSON, dir, out.Document, func() error { return a.trainingSummary(out, dir) }); err != nil {
 		return err
 	}
 	switch d := out.Document; {

@@ -223,15 +223,19 @@ func (a *app) execute(ctx context.Context, job *run.Job, dir *run.Dir, asJSON bo
 	if err := writeReport(dir); err != nil {
 		return err
 	}
-	if asJSON {
-		a.note("run directory: %s", dir.Path)
-		if err := a.json(out.Document); err != nil {
-			return err
-		}
-	} else if err := a.summary(out, dir); err != nil {
+	if err := a.present(asJSON, dir, out.Document, func() error { return a.summary(out, dir) }); err != nil {
 		return err
 	}
 	return a.ended(out.Document, dir)
+}
+
+// present prints the document of a run, or its summary.
+func (a *app) present(asJSON bool, dir *run.Dir, d *run.Document, summary func() error) error {
+	if !asJSON {
+		return summary()
+	}
+	a.note("run directory: %s", dir.Path)
+	return a.json(d)
 }
 
 // ended is the exit code for a document, with a word on how to go on.

@@ -3,14 +3,12 @@ package training
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/bilevel-go/bilevel"
 	"github.com/bilevel-go/bilevel/internal/option"
+	"github.com/bilevel-go/bilevel/internal/yamlfile"
 	"github.com/bilevel-go/bilevel/llm/tune"
 )
 
@@ -28,10 +27,8 @@ type Config struct {
 	lines map[string]int // of the settings in the file
 }
 
-const (
-	maxConfig = 1 << 20 // bytes of a file
-	maxDepth  = 4       // of maps and lists in braces and brackets
-)
+// maxDepth is that of maps and lists in braces and brackets.
+const maxDepth = 4
 
 // versionKey is written for people and not read back.
 const versionKey = "version"
@@ -40,24 +37,9 @@ const versionKey = "version"
 // settings, nested or in one. Paths in it are relative to the file. Errors match
 // bilevel.ErrInvalid and name the file, the line and what is allowed.
 func Read(path string) (Config, error) {
-	unreadable := func(err error) error {
-		var pe *os.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return &bilevel.SettingError{Field: "configuration", Value: path, Allowed: "a file that can be read (" + err.Error() + ")"}
-	}
-	f, err := os.Open(path)
+	data, err := yamlfile.Read("configuration", path)
 	if err != nil {
-		return Config{}, unreadable(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err != nil {
-		return Config{}, unreadable(err)
-	}
-	if len(data) > maxConfig {
-		return Config{}, &bilevel.SettingError{Field: "size of " + path, Value: "more than 1 MiB", Allowed: "a YAML file of at most 1 MiB"}
+		return Config{}, err
 	}
 	c, err := Parse(path, data)
 	if err == nil {
@@ -77,15 +59,8 @@ func Parse(path string, data []byte) (Config, error) {
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		where, message := path, err.Error()
-		var y yaml.Error
-		if errors.As(err, &y) {
-			message = y.GetMessage()
-			if t := y.GetToken(); t != nil && t.Position != nil {
-				where = fmt.Sprintf("%s:%d", path, t.Position.Line)
-			}
-		}
-		return c, &bilevel.SettingError{Field: where, Value: strings.Join(strings.Fields(message), " "), Allowed: "YAML, see `bilevel llm config --yaml`"}
+		where, message := yamlfile.Where(path, err)
+		return c, &bilevel.SettingError{Field: where, Value: message, Allowed: "YAML, see `bilevel llm config --yaml`"}
 	}
 	seen := false
 	for _, doc := range file.Docs {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bilevel-go/bilevel/internal/csvrows"
 	"github.com/bilevel-go/bilevel/llm/tune"
 	"github.com/bilevel-go/bilevel/run"
 )
@@ -159,44 +160,19 @@ func evaluationCells(e *tune.Evaluation) []string {
 // ReadRows reads trace.csv or evaluations.csv. Lines after a damaged one are dropped:
 // a killed process may leave one.
 func ReadRows(r io.Reader) ([]Row, error) {
-	in := csv.NewReader(r)
-	in.ReuseRecord = true
-	head, err := in.Read()
+	in, err := csvrows.New(r, "file", "stage", "step")
 	if err != nil {
-		return nil, fmt.Errorf("the file has no header: %w", err)
-	}
-	at := map[string]int{}
-	for i, name := range head {
-		at[name] = i
-	}
-	for _, name := range []string{"stage", "step"} {
-		if _, ok := at[name]; !ok {
-			return nil, fmt.Errorf("the file has no column %q", name)
-		}
+		return nil, err
 	}
 	var rows []Row
-	for {
-		cells, err := in.Read()
-		if err != nil {
-			return rows, nil
-		}
-		bad := false
-		number := func(name string) float64 {
-			i, ok := at[name]
-			if !ok || cells[i] == "" {
-				return math.NaN()
-			}
-			v, err := strconv.ParseFloat(cells[i], 64)
-			bad = bad || err != nil
-			return v
-		}
-		step, err := strconv.Atoi(cells[at["step"]])
-		row := Row{Stage: cells[at["stage"]], Step: step, Elapsed: number("elapsed_s"), Upper: number("upper_loss"), Accuracy: number("upper_accuracy"),
-			Margin: number("upper_margin"), Lower: number("lower_loss"), Delta: number("delta"), Omitted: number("omitted"), Tokens: number("tokens"),
-			TokensPerSecond: number("tokens_per_s")}
-		if bad || err != nil {
-			return rows, nil
+	for in.Next() {
+		row := Row{Stage: in.Text("stage"), Step: int(in.Int("step")), Elapsed: in.Float("elapsed_s"), Upper: in.Float("upper_loss"), Accuracy: in.Float("upper_accuracy"),
+			Margin: in.Float("upper_margin"), Lower: in.Float("lower_loss"), Delta: in.Float("delta"), Omitted: in.Float("omitted"), Tokens: in.Float("tokens"),
+			TokensPerSecond: in.Float("tokens_per_s")}
+		if in.Damaged() {
+			break
 		}
 		rows = append(rows, row)
 	}
+	return rows, nil
 }
