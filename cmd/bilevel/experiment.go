@@ -169,12 +169,7 @@ func (a *app) solveExperiment(c *cobra.Command, x *experiment, config run.Config
 	if err := writeReport(dir); err != nil {
 		return err
 	}
-	if o.json {
-		a.note("run directory: %s", dir.Path)
-		if err := a.json(d); err != nil {
-			return err
-		}
-	} else if err := x.summary(a, d, r); err != nil {
+	if err := a.present(o.json, dir, d, func() error { return x.summary(a, d, r) }); err != nil {
 		return err
 	}
 	switch {
