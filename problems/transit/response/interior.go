@@ -29,7 +29,7 @@ func (s *Solver) iterate() bool {
 		if best = math.Min(best, merit); merit <= math.Max(best, tolerance) {
 			s.keep(step)
 		}
-		if best <= tolerance && mu <= 2*smallest || best <= floor && idle > 6 || step >= s.limit || !s.factorise() {
+		if best <= tolerance && mu <= 2*smallest || best <= floor && idle > 6 || idle > hopeful || step >= s.limit || !s.factorise() {
 			s.resume()
 			return s.recover()
 		}
@@ -238,8 +238,10 @@ const (
 	usual      = 0.9
 	straggling = 0.02
 	lost       = 0.03
-	// patient is the number of steps without progress after which all keep together.
+	// patient is the number of steps without progress after which all keep together, and
+	// hopeful the one after which narrow promises more.
 	patient = 2
+	hopeful = 12
 )
 
 // stepLength is the longest step, 1 at most, that leaves every positive quantity
@@ -258,13 +260,6 @@ func (s *Solver) stepLength(part, behind float64) float64 {
 		}
 	}
 	t = math.Min(1, part*t)
-	if s.careful { // demand falls exponentially in a price, not as Newton's line does
-		for _, e := range s.open {
-			if d := s.dLambda[e]; t*d > s.lambda[e]+beyond {
-				t = (s.lambda[e] + beyond) / d
-			}
-		}
-	}
 	s.part = part
 	s.eachPair((*Solver).ownStep)
 	const bins = 1024

@@ -1,9 +1,6 @@
 package response
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 const (
 	// stiff is theta_r/h_k of the paths in use: the equality of their costs holds in
@@ -13,9 +10,6 @@ const (
 	// equations count as solved.
 	exact      = 2e-14
 	polishings = 12
-	// A sign is wrong from signs on, relative; guesses is how many are tried.
-	signs   = 1e-9
-	guesses = 10
 )
 
 // polish solves the equations that hold at the solution when the interior point is
@@ -27,23 +21,14 @@ const (
 // by Newton's method, with the equality of costs treated as in the method of
 // multipliers, df_r = -theta_r (cost_r + dcost_r - p_k - dp_k) with a large fixed
 // theta_r, so that flows and prices need not be unique. Where the guess shows to be
-// wrong by a sign, it is corrected there and the equations are solved again: near a
-// response at which many prices and flows are about to become 0, as beside a tiny
-// capacity, the interior point tells late which of them are. It fails, and leaves the
-// interior point in place, where no guess comes out right or the gap is too large.
+// wrong it is corrected (active.go), for near a response at which many prices and flows
+// are about to become 0 the interior point tells late which of them are. It fails, and
+// leaves the interior point in place, where no guess comes out right or the gap is too
+// large.
 func (s *Solver) polish() bool {
 	s.guess()
-	for range guesses {
-		if !s.equations() {
-			break
-		}
-		if !s.amend() {
-			s.plausible()
-			if s.polished = s.recover(); s.polished {
-				return true
-			}
-			break
-		}
+	if s.settle(false) {
+		return true
 	}
 	s.resume()
 	return false
@@ -117,42 +102,6 @@ func (s *Solver) equations() bool {
 		s.correct()
 	}
 	return last <= 1e-10 && factored
-}
-
-// amend corrects the guess where a sign is wrong by more than rounding, and reports
-// whether there was anything to correct.
-func (s *Solver) amend() bool {
-	wrong := false
-	kept := s.binding[:0]
-	for _, e := range s.binding {
-		if s.lambda[e] < -signs {
-			s.lambda[e], s.length[e], wrong = 0, s.time[e], true
-		} else {
-			kept = append(kept, e)
-		}
-	}
-	held := len(kept)
-	for _, e := range s.open {
-		if s.load[e] > s.x[e]*(1+signs) && !slices.Contains(kept[:held], e) {
-			kept, wrong = append(kept, e), true
-		}
-	}
-	slices.Sort(kept)
-	s.binding = kept
-	for _, k := range s.served {
-		if s.paths.number[k] == 1 {
-			continue
-		}
-		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			switch {
-			case s.used[r] && s.flow[r] < -signs*s.m.Trips[k]:
-				s.used[r], s.flow[r], wrong = false, 0, true
-			case !s.used[r] && s.cost[r] < s.p[k]-signs*(1+math.Abs(s.p[k])):
-				s.used[r], wrong = true, true
-			}
-		}
-	}
-	return wrong
 }
 
 // residuals sets demands by the present prices, p, base, ratio, the costs in tau and

@@ -54,8 +54,8 @@ type Solver struct {
 	polished       bool      // the answer solves the equations of its active paths and links
 	annealed       bool      // prices come from a higher temperature
 	between, worth []float64 // of closed links
-	careful        bool      // prices grow by little in one step
-	narrow         []float64 // capacities, while some are widened
+	goal           []float64 // capacities, while some are widened
+	place, before  place     // of narrow and of settle
 	everywhere     []float64 // lengths with closed links at no price
 
 	Answer Answer
@@ -153,11 +153,11 @@ func (s *Solver) Solve(gamma float64, x, prices []float64) error {
 	}
 	if prices != nil {
 		copy(s.begin, prices)
-		if s.met = s.meets(s.begin); s.met || s.run(s.begin) {
+		if s.met = s.meets(s.begin); s.met || s.near() || s.run(s.begin) {
 			return nil
 		}
 	}
-	if s.anneal() || s.widen() {
+	if s.anneal() || s.narrow() {
 		return nil
 	}
 	return ErrNumerical
