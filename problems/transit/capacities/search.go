@@ -25,9 +25,11 @@ const (
 	manyChains = 8
 	fewChains  = 4 // of networks with more pairs than fewPairs
 	fewPairs   = 200
-	patience   = 8  // rounds without a better design that end the search
-	perRound   = 6  // kicks
-	brief      = 60 // responses after which a kick that is not promising is given up
+	thorough   = 6    // rounds of the search over prices for a proposal, one
+	manyPairs  = 3000 // on networks with more pairs than this
+	patience   = 8    // rounds without a better design that end the search
+	perRound   = 6    // kicks
+	brief      = 60   // responses after which a kick that is not promising is given up
 	promising  = 0.01
 	better     = 1e-7 // relative gain that counts
 	shareStep  = 0.3  // first step of shares
@@ -122,7 +124,15 @@ func (s *Search) propose(c *climber, v *view, rng *rand.Rand, round int, stop fu
 	}
 	search := prices.New(&n, o)
 	memory, flow := make([]float64, search.Memory()), make([]float64, p.m.Links)
-	search.Round(memory, rng.Uint64(), 1, stop)
+	rounds := thorough
+	if p.m.Pairs > manyPairs {
+		rounds = 1
+	}
+	for chain := rng.Uint64(); rounds > 0 && !stop(); rounds-- {
+		if search.Round(memory, chain, 1, stop) {
+			break
+		}
+	}
 	if stop() {
 		return
 	}
