@@ -177,6 +177,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte("model: m\nlora: {rank: 8}\nrate.x: 1e-3\n"))
 	f.Add([]byte("upper:\n  files:\n  - a\n  - b\n  columns: {prompt: x}\nclip: .inf\n"))
 	f.Add([]byte("model: |\n  text\nseed: 0x10\n"))
+	f.Add([]byte("model: \" 10\"\n"))
 	f.Add([]byte("model: \"\\u00e9 \\x41\"\n# comment\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("c.yaml", data)

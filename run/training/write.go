@@ -81,8 +81,8 @@ func scalar(v string) string {
 }
 
 func isNumber(v string) bool {
-	var n json.Number
-	return json.Unmarshal([]byte(v), &n) == nil && !strings.HasPrefix(v, `"`)
+	var n json.Number // which may stand between spaces
+	return json.Unmarshal([]byte(v), &n) == nil && !strings.HasPrefix(v, `"`) && v == strings.TrimSpace(v)
 }
 
 // Template writes a configuration file to begin with: every setting with its
