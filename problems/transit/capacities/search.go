@@ -25,8 +25,8 @@ const (
 	manyChains = 8
 	fewChains  = 4 // of networks with more pairs than fewPairs
 	fewPairs   = 200
-	thorough   = 6    // rounds of the search over prices for a proposal, one
-	manyPairs  = 3000 // on networks with more pairs than this
+	thorough   = 6    // rounds of the search over prices for every other proposal
+	manyPairs  = 3000 // pairs from which on proposals have one round
 	patience   = 8    // rounds without a better design that end the search
 	perRound   = 6    // kicks
 	brief      = 60   // responses after which a kick that is not promising is given up
@@ -87,7 +87,7 @@ func (s *Search) Round(memory []float64, seed uint64, workers int, stop func() b
 		c, v := s.chains[i], s.view(memory, i)
 		rng := rand.New(rand.NewPCG(seed^0x51ca9, uint64(i)<<32|uint64(round)))
 		if round%2 == 0 {
-			s.propose(c, v, rng, round, stop)
+			s.propose(c, v, rng, round, i, stop)
 		} else {
 			s.kicks(c, v, best, memory[2], rng, stop)
 		}
@@ -105,8 +105,10 @@ func (s *Search) Round(memory []float64, seed uint64, workers int, stop func() b
 	return memory[1] >= patience
 }
 
-// propose climbs from what the shared-out problem proposes, and moves the shares.
-func (s *Search) propose(c *climber, v *view, rng *rand.Rand, round int, stop func() bool) {
+// propose climbs from what the shared-out problem proposes, and moves the shares. Proposals
+// of a thorough search and of a short one take turns: the former are better, the latter
+// differ more.
+func (s *Search) propose(c *climber, v *view, rng *rand.Rand, round, chain int, stop func() bool) {
 	p := s.p
 	n, o := *s.n, prices.Options{Forbidden: s.o.Forbidden, Chains: 1}
 	n.Links = append([]network.Link(nil), s.n.Links...)
@@ -125,11 +127,11 @@ func (s *Search) propose(c *climber, v *view, rng *rand.Rand, round int, stop fu
 	search := prices.New(&n, o)
 	memory, flow := make([]float64, search.Memory()), make([]float64, p.m.Links)
 	rounds := thorough
-	if p.m.Pairs > manyPairs {
+	if p.m.Pairs > manyPairs || (chain+round/2)%2 == 1 {
 		rounds = 1
 	}
-	for chain := rng.Uint64(); rounds > 0 && !stop(); rounds-- {
-		if search.Round(memory, chain, 1, stop) {
+	for seed := rng.Uint64(); rounds > 0 && !stop(); rounds-- {
+		if search.Round(memory, seed, 1, stop) {
 			break
 		}
 	}
