@@ -58,6 +58,9 @@ func TestAutoIsFarAboveThePublishedDesigns(t *testing.T) {
 	if c := rows["blocc, published, gamma 4 3node claimed_profit_gamma"]; !(float64(c.Published) > profit("auto", "3node")) {
 		t.Errorf("the published claim %v is not above the optimum", c.Published)
 	}
+	if p, was := profit("blocc", "9node"), profit("blocc, published, gamma 4", "9node"); !(p > 1.3*was) {
+		t.Errorf("9 stations: BLOCC with exact inner solves ends at %v beside %v of the published run", p, was)
+	}
 	if p, was := profit("auto", "9node"), profit("blocc, published, gamma 4", "9node"); !(p > 1.5*was) || p > float64(rows["any 9node profit_bound"].Ours) {
 		t.Errorf("9 stations: %v beside %v of the published run", p, was)
 	}
