@@ -78,7 +78,8 @@ func TestCapacitiesOfAllSizes(t *testing.T) {
 }
 
 // Designs of the search that are not done leave ten links just open, for thirty pairs to
-// share: next to them the response is found from nothing and from the prices of the design.
+// share: next to them the response is found from nothing and from the prices of the design,
+// whatever the solver has solved before.
 func TestSharedTinyCapacities(t *testing.T) {
 	n, err := network.Open("seville")
 	if err != nil {
@@ -113,6 +114,12 @@ func TestSharedTinyCapacities(t *testing.T) {
 					err := s.Solve(math.Inf(1), x, from)
 					if err != nil || !(s.Answer.Violation <= 1e-12*m.Total) {
 						t.Errorf("seed %d, capacity %g of link %d: gap %g, load %g above a capacity: %v", seed, x[e], e, s.Answer.Gap, s.Answer.Violation, err)
+					}
+					if fresh := NewSolver(m); e%20 == 0 {
+						_ = fresh.Solve(math.Inf(1), x, from)
+						if !slices.Equal(fresh.Answer.Shares, s.Answer.Shares) || !slices.Equal(fresh.Answer.Prices, s.Answer.Prices) {
+							t.Errorf("seed %d, capacity %g of link %d: the answer depends on earlier ones", seed, x[e], e)
+						}
 					}
 					for k, y := range s.Answer.Shares {
 						profit[i] += m.Trips[k] * m.Margin[k] * y
