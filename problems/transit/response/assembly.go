@@ -1,231 +1,285 @@
 package response
 
-// part adds up the share of the Newton matrix that the pairs of some origins
-// have. Both triangles are written to, as the order of links on a path has it, and
-// folded into the upper one at the end.
-type part struct {
-	from, to int32 // origins
-	matrix   []float64
-	a, b     []float64 // vectors over links, zero outside the support
-	mark     []bool
-	support  []int32
-	index    []int32 // of the entries of a rank-one term
-	value    []float64
+import "github.com/bilevel-go/bilevel/internal/parallel"
+
+// assembly adds up the matrix of the Newton system. The pairs of parts of the origins
+// weigh the differences between their paths side by side, and strips of rows of the
+// matrix are then written side by side. Neither number depends on that of processors,
+// so that sums do not.
+type assembly struct {
+	matrix  []float64
+	parts   []*part
+	vectors table // of all parts, by code
+	source  []source
+	sum     []float64 // their weights
+	weight  []float64 // of the vectors that have one
+	begin   []int32   // vector i of those has the entries begin[i] to begin[i+1]
+	entry   []int32   // rows in order, 2i or 2i+1 as in differences
+	strips  []strip
 }
 
-// Networks with more than manyPaths paths are assembled in fewParts parts, side by
-// side; the number does not depend on that of processors, so that sums do not.
+// part are the origins from one to another.
+type part struct {
+	from, to int32
+	known    *differences
+	active   []int32 // paths of a pair
+}
+
+// source is where a vector is listed first.
+type source struct {
+	part, id int32
+}
+
+// strip are rows of the matrix, and what is added to them.
+type strip struct {
+	vectors []tail
+	nodes   []int32
+}
+
+// tail is a vector from its first entry in a strip on.
+type tail struct {
+	vector, at int32
+}
+
+// Networks with more than manyPaths paths are assembled side by side, by fewParts parts of the
+// origins and by strips of rows.
 const (
 	manyPaths = 50_000
-	fewParts  = 4
+	fewParts  = 8
+	stripRows = 64
 )
 
-// split returns the parts for the present paths, with a clear matrix each.
+// reset forgets the vectors that are known, so that their order depends on what follows.
+func (a *assembly) reset() {
+	a.vectors.reset()
+	a.source, a.sum = a.source[:0], a.sum[:0]
+	for _, p := range a.parts {
+		p.known.reset()
+	}
+}
+
+// split returns the parts for the present paths.
 func (s *Solver) split() []*part {
-	count := 1
+	count, a := 1, &s.newton
 	if len(s.flow) > manyPaths {
 		count = min(fewParts, len(s.m.Origins))
 	}
-	for len(s.parts) < count {
-		l := s.m.Links
-		s.parts = append(s.parts, &part{a: make([]float64, l), b: make([]float64, l), mark: make([]bool, l)})
+	for len(a.parts) < count {
+		a.parts = append(a.parts, &part{known: newDifferences(s.m.Links)})
 	}
-	n := len(s.chosen)
-	for i, p := range s.parts[:count] {
+	for i, p := range a.parts[:count] {
 		p.from, p.to = int32(i*len(s.m.Origins)/count), int32((i+1)*len(s.m.Origins)/count)
-		if cap(p.matrix) < n*n {
-			p.matrix = make([]float64, n*n)
-		}
-		p.matrix = p.matrix[:n*n]
 	}
-	return s.parts[:count]
+	return a.parts[:count]
 }
 
-func (p *part) assemble(s *Solver) {
-	clear(p.matrix)
+// add sets the matrix, both triangles of which together hold the terms, to those
+// of all pairs.
+func (s *Solver) add() {
+	a, n := &s.newton, len(s.chosen)
+	if cap(a.matrix) < n*n {
+		a.matrix = make([]float64, n*n)
+	}
+	a.matrix = a.matrix[:n*n]
+	count := (n + stripRows - 1) / stripRows
+	for len(a.strips) < count {
+		a.strips = append(a.strips, strip{})
+	}
+	for i := range a.strips {
+		a.strips[i].vectors, a.strips[i].nodes = a.strips[i].vectors[:0], a.strips[i].nodes[:0]
+	}
+	clear(s.perNode)
+	parts := s.split()
+	if len(parts) == 1 {
+		parts[0].weigh(s)
+		a.merge(parts, s.row)
+		s.prefixes()
+		for i := range count {
+			a.write(s, i)
+		}
+		for i := range count {
+			a.fold(n, i)
+		}
+		return
+	}
+	_ = parallel.Do(0, len(parts), func(i int) error { // the jobs return no error
+		parts[i].weigh(s)
+		return nil
+	})
+	_ = parallel.Do(0, 2, func(i int) error {
+		if i == 0 {
+			a.merge(parts, s.row)
+		} else {
+			s.prefixes()
+		}
+		return nil
+	})
+	_ = parallel.Do(0, count, func(i int) error {
+		a.write(s, i)
+		return nil
+	})
+	_ = parallel.Do(0, count, func(i int) error {
+		a.fold(n, i)
+		return nil
+	})
+}
+
+// weigh sets theta of the pairs of the part and the weights of the differences between
+// their paths, and leaves those of the paths themselves in perNode.
+func (p *part) weigh(s *Solver) {
+	clear(p.known.weight)
 	for i := p.from; i < p.to; i++ {
 		for _, id := range s.m.Origins[i].Pairs {
-			if k := int32(id); s.paths.number[k] > 0 {
+			k := int32(id)
+			switch s.paths.number[k] {
+			case 0:
+			case 1:
+				s.perNode[s.paths.node[s.paths.first[k]]] = s.base[k]
+			default:
 				p.pair(s, k)
 			}
 		}
 	}
-	p.prefixes(s)
 }
 
-// pair adds the terms of pair k, or leaves them in perNode for prefixes.
+// pair weighs pair k, which has several paths.
 func (p *part) pair(s *Solver, k int32) {
-	first := s.paths.first[k]
-	if s.paths.number[k] == 1 {
-		s.perNode[s.paths.node[first]] = s.base[k]
-		return
-	}
-	sum, ref := 0.0, first
-	for r := first; r >= 0; r = s.paths.next[r] {
-		if sum += s.ratio[r]; s.ratio[r] > s.ratio[ref] {
-			ref = r
+	t, h, theta := s.paths, s.base[k], 0.0
+	p.active = p.active[:0]
+	for r := t.first[k]; r >= 0; r = t.next[r] {
+		if s.ratio[r] > 0 {
+			theta += s.ratio[r]
+			p.active = append(p.active, r)
 		}
 	}
-	s.theta[k] = sum
-	p.several(s, k, ref)
-}
-
-// prefixes adds sum_r h_r a_r a_r', h_r at the end of each path, along the prefix trees.
-func (p *part) prefixes(s *Solver) {
-	t, n := s.paths, len(s.chosen)
-	for v := len(s.perNode) - 1; v >= 0; v-- {
-		h := s.perNode[v]
-		if h == 0 || t.root[v] < p.from || t.root[v] >= p.to || t.link[v] < 0 {
-			continue
-		}
-		up := t.parent[v]
-		if t.link[up] >= 0 {
-			s.perNode[up] += h
-		}
-		i := int(s.row[t.link[v]])
-		if i < 0 {
-			continue
-		}
-		row := p.matrix[i*n : (i+1)*n]
-		for a := int32(v); t.link[a] >= 0; a = t.parent[a] {
-			if j := s.row[t.link[a]]; j >= 0 {
-				row[j] += h
-			}
-		}
-	}
-}
-
-// touch puts link e in the support.
-func (p *part) touch(e int32) {
-	if !p.mark[e] {
-		p.mark[e] = true
-		p.support = append(p.support, e)
-	}
-}
-
-// forget empties the support.
-func (p *part) forget() {
-	for _, e := range p.support {
-		p.a[e], p.b[e], p.mark[e] = 0, 0, false
-	}
-	p.support = p.support[:0]
-}
-
-// several adds the bracket of a pair with more than one path, of which ref has the
-// largest theta; kappa a_ref a_ref' is left for prefixes.
-func (p *part) several(s *Solver, k, ref int32) {
-	t, h, theta := s.paths, s.base[k], s.theta[k]
+	s.theta[k] = theta
 	all := theta + h
 	if !(all > 0) {
 		return
 	}
-	kappa := theta * (h / all)
-	s.perNode[t.node[ref]] = kappa
-	two := t.number[k] == 2
-	for r := t.first[k]; r >= 0; r = t.next[r] {
-		weight := s.ratio[r]
-		if r == ref || weight == 0 {
+	for i, r := range p.active {
+		part := s.ratio[r] / all
+		s.perNode[t.node[r]] = part * h
+		for _, q := range p.active[:i] {
+			p.known.weight[p.known.number(t, r, q)] += part * s.ratio[q]
+		}
+	}
+}
+
+// merge adds up the weights of parts and lists the vectors that have one.
+func (a *assembly) merge(parts []*part, row []int32) {
+	a.begin, a.entry, a.weight = append(a.begin[:0], 0), a.entry[:0], a.weight[:0]
+	if len(parts) == 1 {
+		for i, w := range parts[0].known.weight {
+			a.list(parts[0].known, i, w, row)
+		}
+		return
+	}
+	for i, p := range parts {
+		d := p.known
+		for j := len(d.global); j < len(d.code); j++ {
+			g := a.vectors.find(d.code[j])
+			if g < 0 {
+				g = int32(len(a.source))
+				a.vectors.insert(d.code[j], g)
+				a.source, a.sum = append(a.source, source{int32(i), int32(j)}), append(a.sum, 0)
+			}
+			d.global = append(d.global, g)
+		}
+	}
+	clear(a.sum)
+	for _, p := range parts {
+		for j, w := range p.known.weight {
+			a.sum[p.known.global[j]] += w
+		}
+	}
+	for i, from := range a.source {
+		a.list(parts[from.part].known, int(from.id), a.sum[i], row)
+	}
+}
+
+// list lists vector i, if it has a weight, with the strips in which it has entries.
+func (a *assembly) list(d *differences, i int, weight float64, row []int32) {
+	if weight == 0 {
+		return
+	}
+	number, at, last := int32(len(a.weight)), len(a.entry), int32(-1)
+	for _, e := range d.entry[d.begin[i]:d.begin[i+1]] {
+		r := row[e/2]
+		if r < 0 {
 			continue
 		}
-		p.difference(s, r, ref)
-		for _, e := range p.support {
-			p.a[e] += weight * p.b[e]
+		if b := r / stripRows; b != last {
+			a.strips[b].vectors = append(a.strips[b].vectors, tail{number, int32(len(a.entry) - at)})
+			last = b
 		}
-		if two {
-			weight *= (s.ratio[ref] + h) / all
-		}
-		p.rankOne(s, p.b, weight)
-		for _, e := range p.support {
-			p.b[e] = 0
-		}
+		a.entry = append(a.entry, 2*r+e%2)
 	}
-	p.gather(s, p.a)
-	if c := h / all; c > 0 {
-		n := len(s.chosen)
-		for v := t.node[ref]; t.link[v] >= 0; v = t.parent[v] {
-			i := s.row[t.link[v]]
-			if i < 0 {
-				continue
-			}
-			row := p.matrix[int(i)*n : (int(i)+1)*n]
-			for m, j := range p.index {
-				row[j] += c * p.value[m]
-				if i == j {
-					row[j] += c * p.value[m]
-				}
-			}
-		}
+	if len(a.entry) > at {
+		a.weight, a.begin = append(a.weight, weight), append(a.begin, int32(len(a.entry)))
 	}
-	if !two {
-		p.add(s, -1/all)
-	}
-	p.forget()
 }
 
-// difference sets b to a_r - a_ref: the paths differ from where they part.
-func (p *part) difference(s *Solver, r, ref int32) {
-	t := s.paths
-	v, w := t.node[r], t.node[ref]
-	for v != w {
-		if v > w { // parents come before children
-			p.touch(t.link[v])
-			p.b[t.link[v]]++
+// prefixes adds up perNode along the prefix trees and lists the nodes that have a row with
+// the strips.
+func (s *Solver) prefixes() {
+	t, a := s.paths, &s.newton
+	for v := len(s.perNode) - 1; v >= 0; v-- {
+		h, e := s.perNode[v], t.link[v]
+		if h == 0 || e < 0 {
+			continue
+		}
+		s.perNode[t.parent[v]] += h
+		if i := s.row[e]; i >= 0 {
+			b := &a.strips[i/stripRows]
+			b.nodes = append(b.nodes, int32(v))
+		}
+	}
+}
+
+// write sets rows to the sum of weight d d' over the vectors, of which it writes the
+// upper triangle, and of h a a' over the paths, of which it writes the entries of a link
+// with those before it on the path.
+func (a *assembly) write(s *Solver, index int) {
+	n, t := len(s.chosen), s.paths
+	from, to := index*stripRows, min((index+1)*stripRows, n)
+	clear(a.matrix[from*n : to*n])
+	for _, u := range a.strips[index].vectors {
+		w := a.weight[u.vector]
+		list := a.entry[a.begin[u.vector]+u.at : a.begin[u.vector+1]]
+		for m, e := range list {
+			i := int(e / 2)
+			if i >= to {
+				break
+			}
+			row, c := a.matrix[i*n:(i+1)*n], [2]float64{w, -w}
+			if e%2 != 0 {
+				c = [2]float64{-w, w}
+			}
+			for _, j := range list[m:] {
+				row[j>>1] += c[j&1]
+			}
+		}
+	}
+	for _, v := range a.strips[index].nodes {
+		i, h := int(s.row[t.link[v]]), s.perNode[v]
+		row := a.matrix[i*n : (i+1)*n]
+		for e := t.link[v]; e >= 0; e = t.link[v] {
+			if j := s.row[e]; j >= 0 {
+				row[j] += h
+			}
 			v = t.parent[v]
-		} else {
-			p.touch(t.link[w])
-			p.b[t.link[w]]--
-			w = t.parent[w]
 		}
 	}
 }
 
-// gather lists the entries of v that are not 0 and have a row.
-func (p *part) gather(s *Solver, v []float64) {
-	p.index, p.value = p.index[:0], p.value[:0]
-	for _, e := range p.support {
-		if i := s.row[e]; i >= 0 && v[e] != 0 {
-			p.index, p.value = append(p.index, i), append(p.value, v[e])
-		}
-	}
-}
-
-// rankOne adds weight v v' over the links of the support.
-func (p *part) rankOne(s *Solver, v []float64, weight float64) {
-	p.gather(s, v)
-	p.add(s, weight)
-}
-
-// add adds weight times the outer square of what was gathered.
-func (p *part) add(s *Solver, weight float64) {
-	n := len(s.chosen)
-	for k, i := range p.index {
-		row := p.matrix[int(i)*n : (int(i)+1)*n]
-		c := weight * p.value[k]
-		value := p.value[k:]
-		for m, j := range p.index[k:] {
-			row[j] += c * value[m]
-		}
-	}
-}
-
-// fold sets the upper triangle of rows of the first n x n matrix to the sum of
-// both triangles of all, block by block.
-func fold(parts []*part, n, from, to int) {
-	const block = 32
-	sum := parts[0].matrix
-	for i0 := from; i0 < to; i0 += block {
-		for j0 := i0 / block * block; j0 < n; j0 += block {
-			for _, p := range parts {
-				for i := i0; i < min(i0+block, to); i++ {
-					for j := max(j0, i); j < min(j0+block, n); j++ {
-						if p != parts[0] {
-							sum[i*n+j] += p.matrix[i*n+j]
-						}
-						if i != j {
-							sum[i*n+j] += p.matrix[j*n+i]
-						}
-					}
-				}
+// fold adds the lower triangle to the upper one of rows, block by block.
+func (a *assembly) fold(n, index int) {
+	from, to := index*stripRows, min((index+1)*stripRows, n)
+	for j0 := from; j0 < n; j0 += stripRows {
+		for i := from; i < to; i++ {
+			for j := max(j0, i+1); j < min(j0+stripRows, n); j++ {
+				a.matrix[i*n+j] += a.matrix[j*n+i]
 			}
 		}
 	}

@@ -105,13 +105,13 @@ func (s *Solver) prune() bool {
 			p.path[v] = -1
 			continue
 		}
-		p.node[kept], p.pair[kept], p.path[v] = v, k, kept
+		p.node[kept], p.pair[kept], p.code[kept], p.path[v] = v, k, p.code[r], kept
 		s.flow[kept], s.z[kept], s.dust[kept] = s.flow[r], s.z[r], s.dust[r]
 		p.next[kept], p.first[k] = p.first[k], kept
 		p.number[k]++
 		kept++
 	}
-	p.node, p.pair, p.next = p.node[:kept], p.pair[:kept], p.next[:kept]
+	p.node, p.pair, p.code, p.next = p.node[:kept], p.pair[:kept], p.code[:kept], p.next[:kept]
 	s.dust = s.dust[:kept]
 	s.fit()
 	for _, k := range s.served {

@@ -11,15 +11,17 @@ type paths struct {
 	path           []int32 // path that ends at the node, -1: none
 	root           []int32 // index of the origin
 
-	node, pair []int32 // per path
-	next       []int32 // per path: next path of the pair, -1: none
-	first      []int32 // per pair, -1: none
-	number     []int32 // of paths per pair
+	node, pair []int32  // per path
+	code       []uint64 // per path: the sum of codes over its links
+	next       []int32  // per path: next path of the pair, -1: none
+	first      []int32  // per pair, -1: none
+	number     []int32  // of paths per pair
 	stack      []int32
+	codes      []uint64 // per link: see differences
 }
 
 func newPaths(m *Model) *paths {
-	p := &paths{m: m, first: make([]int32, m.Pairs), number: make([]int32, m.Pairs)}
+	p := &paths{m: m, first: make([]int32, m.Pairs), number: make([]int32, m.Pairs), codes: codes(m.Links)}
 	p.reset()
 	return p
 }
@@ -32,7 +34,7 @@ func (p *paths) reset() {
 	for range n {
 		p.grow(-1, -1)
 	}
-	p.node, p.pair, p.next = p.node[:0], p.pair[:0], p.next[:0]
+	p.node, p.pair, p.code, p.next = p.node[:0], p.pair[:0], p.code[:0], p.next[:0]
 	for k := range p.first {
 		p.first[k], p.number[k] = -1, 0
 	}
@@ -58,9 +60,10 @@ func (p *paths) add(k int, t *tree) bool {
 	for v := m.pairTo[k]; t.pred[v] >= 0; v = m.from[t.pred[v]] {
 		p.stack = append(p.stack, t.pred[v])
 	}
-	at := m.pairFrom[k]
+	at, code := m.pairFrom[k], uint64(0)
 	for i := len(p.stack) - 1; i >= 0; i-- {
 		e := p.stack[i]
+		code += p.codes[e]
 		c := p.child[at]
 		for c != 0 && p.link[c] != e {
 			c = p.sibling[c]
@@ -78,6 +81,7 @@ func (p *paths) add(k int, t *tree) bool {
 	r := int32(len(p.node))
 	p.path[at] = r
 	p.node, p.pair = append(p.node, at), append(p.pair, int32(k))
+	p.code = append(p.code, code)
 	p.next = append(p.next, p.first[k])
 	p.first[k] = r
 	p.number[k]++

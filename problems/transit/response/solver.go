@@ -44,7 +44,7 @@ type Solver struct {
 	demand                                         []float64 // q, per pair
 	load, excess                                   []float64 // per link
 
-	parts          []*part
+	newton         assembly
 	part, step     float64 // of stepLength and move
 	rhs            []float64
 	sym            blas64.Symmetric
@@ -207,6 +207,7 @@ func (s *Solver) prepare(gamma float64, x []float64) {
 // problem, with the shortest path at no prices.
 func (s *Solver) join() {
 	m := s.m
+	s.newton.reset()
 	for e := range s.lambda {
 		s.lambda[e], s.length[e] = 0, math.Inf(1)
 		if !s.closed[e] {

@@ -6,8 +6,6 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/lapack/lapack64"
-
-	"github.com/bilevel-go/bilevel/internal/parallel"
 )
 
 // factorise assembles the matrix of the Newton system in the open links' prices,
@@ -51,14 +49,13 @@ func (s *Solver) factorise() bool {
 // the same travellers) the matrix is singular up to rounding: its diagonal is then
 // raised by as little as makes it positive definite.
 //
-// The bracket is written without the difference of large numbers, with the path 1
-// of the largest theta, as
+// The bracket is written without the difference of large numbers, as
 //
-//	kappa a_1 a_1' + kappa/Theta (a_1 t' + t a_1') + sum_r theta_r b_r b_r' - t t'/(Theta + h),
-//	b_r = a_r - a_1,  t = sum_r theta_r b_r,  kappa = Theta h/(Theta + h):
+//	sum_r h theta_r/(Theta + h) a_r a_r' + sum_{r<s} theta_r theta_s/(Theta + h) (a_r - a_s)(a_r - a_s)'.
 //
-// the first term, of all pairs, is added up along the prefix trees, and the others are
-// small, for b_r has only the links in which two paths differ.
+// The first sum, of all pairs, is added up along the prefix trees. The vectors of the
+// second have only the links in which two paths differ, and are the same for many pairs:
+// their weights are added up first (differences.go).
 func (s *Solver) decompose(links []int32) bool {
 	s.chosen = links
 	for i := range s.row {
@@ -81,23 +78,8 @@ func (s *Solver) assemble(shift float64) bool {
 		s.rhs = make([]float64, n)
 	}
 	s.rhs = s.rhs[:n]
-	clear(s.perNode)
-	parts := s.split()
-	if len(parts) == 1 {
-		parts[0].assemble(s)
-		fold(parts, n, 0, n)
-	} else {
-		_ = parallel.Do(0, len(parts), func(i int) error { // the jobs return no error
-			parts[i].assemble(s)
-			return nil
-		})
-		const strip = 64
-		_ = parallel.Do(0, (n+strip-1)/strip, func(i int) error {
-			fold(parts, n, i*strip, min((i+1)*strip, n))
-			return nil
-		})
-	}
-	matrix := parts[0].matrix
+	s.add()
+	matrix := s.newton.matrix
 	for i, e := range s.chosen {
 		matrix[i*n+i] = (matrix[i*n+i] + s.diagonal[e]) * (1 + shift)
 	}
