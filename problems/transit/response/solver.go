@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"github.com/bilevel-go/bilevel"
-	"gonum.org/v1/gonum/blas/blas64"
 )
 
 // Solver computes the travellers' response. It is the workspace of one
@@ -47,7 +46,6 @@ type Solver struct {
 	newton         assembly
 	part, step     float64 // of stepLength and move
 	rhs            []float64
-	sym            blas64.Symmetric
 	kept           struct{ flow, lambda, slack, p, alt []float64 }
 	uncongested    bool
 	met            bool      // the answer is what the prices to start from induce

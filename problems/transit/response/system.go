@@ -5,7 +5,6 @@ import (
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/lapack/lapack64"
 )
 
 // factorise assembles the matrix of the Newton system in the open links' prices,
@@ -83,13 +82,14 @@ func (s *Solver) assemble(shift float64) bool {
 	for i, e := range s.chosen {
 		matrix[i*n+i] = (matrix[i*n+i] + s.diagonal[e]) * (1 + shift)
 	}
-	s.sym = blas64.Symmetric{Uplo: blas.Upper, N: n, Stride: n, Data: matrix}
-	_, ok := lapack64.Potrf(s.sym)
-	return ok
+	return cholesky(matrix, n)
 }
 
 // solve overwrites rhs with the solution of the factorised system.
 func (s *Solver) solve() {
-	factor := blas64.Triangular{Uplo: blas.Upper, Diag: blas.NonUnit, N: s.sym.N, Stride: s.sym.Stride, Data: s.sym.Data}
-	lapack64.Potrs(factor, blas64.General{Rows: s.sym.N, Cols: 1, Stride: 1, Data: s.rhs})
+	n := len(s.rhs)
+	factor := blas64.Triangular{Uplo: blas.Upper, Diag: blas.NonUnit, N: n, Stride: max(1, n), Data: s.newton.matrix}
+	x := blas64.Vector{N: n, Inc: 1, Data: s.rhs}
+	blas64.Trsv(blas.Trans, factor, x)
+	blas64.Trsv(blas.NoTrans, factor, x)
 }
