@@ -9,9 +9,12 @@ func (s *Solver) iterate() bool {
 		if step%3 == 2 && step < 15 && best > early && len(s.flow) > 2*len(s.served) && s.prune() {
 			best = math.Inf(1) // the paths of what was kept are gone
 		}
-		s.price(s.complementarity())
-		s.loads()
 		mu := s.complementarity()
+		s.centreLinks(mu)
+		s.price(mu)
+		s.centrePaths(mu)
+		s.loads()
+		mu = s.complementarity()
 		over := 0.0
 		for _, e := range s.open {
 			if s.excess[e] = s.x[e] - s.slack[e] - s.load[e]; math.Abs(s.excess[e]) <= rounding*s.x[e] {
@@ -54,7 +57,7 @@ func (s *Solver) iterate() bool {
 		s.direction(0)
 		behind, guess := straggling, lost
 		if idle > patient {
-			behind, guess = 0, 0
+			behind, guess = together, together
 		}
 		sigma := s.complementarityAfter(s.stepLength(1, guess)) / mu
 		target := math.Max(smallest, sigma*sigma*sigma*mu)
@@ -238,10 +241,12 @@ const (
 	usual      = 0.9
 	straggling = 0.02
 	lost       = 0.03
-	// patient is the number of steps without progress after which all keep together, and
-	// hopeful the one after which narrow promises more.
-	patient = 2
-	hopeful = 12
+	// patient is the number of steps without progress after which all but the part
+	// together keep together (the slowest of a hundred thousand pairs would stop the
+	// others), and hopeful the one after which narrow promises more.
+	patient  = 2
+	together = 0.002
+	hopeful  = 12
 )
 
 // stepLength is the longest step, 1 at most, that leaves every positive quantity

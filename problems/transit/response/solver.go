@@ -45,6 +45,7 @@ type Solver struct {
 
 	newton         assembly
 	part, step     float64 // of stepLength and move
+	least          float64 // product of a path, of centrePaths
 	rhs            []float64
 	kept           struct{ flow, lambda, slack, p, alt []float64 }
 	uncongested    bool
