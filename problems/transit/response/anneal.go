@@ -16,12 +16,12 @@ import (
 func (s *Solver) anneal() bool {
 	lead := 0.0
 	for _, k := range s.served {
-		lead = math.Max(lead, math.Abs(s.utility[k]-s.dist[k]))
+		lead = max(lead, math.Abs(s.utility[k]-s.dist[k]))
 	}
 	var prices []float64
 	s.annealed = true
 	defer func() { s.annealed = false }()
-	for t := math.Min(lead/moderate, hottest); t > 1; t /= cooling {
+	for t := min(lead/moderate, hottest); t > 1; t /= cooling {
 		s.heat(t)
 		if s.run(prices); !floats.HasNaN(s.lambda) {
 			prices = s.begin

@@ -241,7 +241,7 @@ func (s *Solver) prefixes() {
 // upper triangle, and of h a a' over the paths, of which it writes the entries of a link
 // with those before it on the path.
 func (a *assembly) write(s *Solver, index int) {
-	n, t := len(s.chosen), s.paths
+	n, number, link, parent := len(s.chosen), s.row, s.paths.link, s.paths.parent
 	from, to := index*stripRows, min((index+1)*stripRows, n)
 	clear(a.matrix[from*n : to*n])
 	for _, u := range a.strips[index].vectors {
@@ -262,13 +262,14 @@ func (a *assembly) write(s *Solver, index int) {
 		}
 	}
 	for _, v := range a.strips[index].nodes {
-		i, h := int(s.row[t.link[v]]), s.perNode[v]
+		e, h := link[v], s.perNode[v]
+		i := int(number[e])
 		row := a.matrix[i*n : (i+1)*n]
-		for e := t.link[v]; e >= 0; e = t.link[v] {
-			if j := s.row[e]; j >= 0 {
+		for ; e >= 0; e = link[v] {
+			if j := number[e]; j >= 0 {
 				row[j] += h
 			}
-			v = t.parent[v]
+			v = parent[v]
 		}
 	}
 }

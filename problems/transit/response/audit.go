@@ -27,7 +27,7 @@ type Audit struct {
 // per link) at capacities x for the penalty gamma (+Inf: the lower level).
 func NewAudit(m *Model, gamma float64, x, shares, flows, prices []float64) *Audit {
 	a := &Audit{Capacity: make([]float64, m.Links), Imbalance: make([]float64, m.Stations)}
-	low := func(v float64) { a.Negative = math.Max(a.Negative, -v) }
+	low := func(v float64) { a.Negative = max(a.Negative, -v) }
 	balance := make([]float64, m.Stations)
 	for i, o := range m.Origins {
 		clear(balance)
@@ -44,17 +44,17 @@ func NewAudit(m *Model, gamma float64, x, shares, flows, prices []float64) *Audi
 			balance[o.Station] += q
 		}
 		for v, b := range balance {
-			a.Imbalance[v] = math.Max(a.Imbalance[v], math.Abs(b))
-			a.Conservation = math.Max(a.Conservation, a.Imbalance[v])
+			a.Imbalance[v] = max(a.Imbalance[v], math.Abs(b))
+			a.Conservation = max(a.Conservation, a.Imbalance[v])
 		}
 	}
 	length := make([]float64, m.Links)
 	for e, p := range prices {
 		low(p)
-		length[e] = m.Time[e] + math.Max(0, p)
+		length[e] = m.Time[e] + max(0, p)
 		a.Capacity[e] -= x[e]
-		a.Excess = math.Max(a.Excess, a.Capacity[e])
-		a.Slackness = math.Max(a.Slackness, -p*a.Capacity[e])
+		a.Excess = max(a.Excess, a.Capacity[e])
+		a.Slackness = max(a.Slackness, -p*a.Capacity[e])
 		a.Dual -= p * x[e]
 	}
 	dist := make([]float64, m.Stations)
@@ -74,7 +74,7 @@ func NewAudit(m *Model, gamma float64, x, shares, flows, prices []float64) *Audi
 			a.Dual += w * (least - math.Log(1+math.Exp(least-other)))
 		}
 	}
-	a.Gap = (a.Primal - a.Dual) / math.Max(1, math.Abs(a.Primal))
+	a.Gap = (a.Primal - a.Dual) / max(1, math.Abs(a.Primal))
 	return a
 }
 

@@ -1,7 +1,5 @@
 package response
 
-import "math"
-
 const (
 	// Products lambda s/x of links below the part centredLinks of the mean of all, and f z/q of
 	// paths below the part centredPaths, are raised to it.
@@ -49,13 +47,13 @@ func (s *Solver) centrePair(k int32) {
 	q, raise := s.demand[k], 0.0
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
 		if f, z := s.flow[r], s.z[r]; f > z*q {
-			raise = math.Max(raise, s.least*q/f-z)
+			raise = max(raise, s.least*q/f-z)
 		}
 	}
 	s.p[k] -= raise
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
 		s.z[r] += raise
-		s.flow[r] = math.Max(s.flow[r], s.least*q/s.z[r])
+		s.flow[r] = max(s.flow[r], s.least*q/s.z[r])
 	}
 	s.total(k)
 }

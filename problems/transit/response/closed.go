@@ -34,8 +34,8 @@ func (s *Solver) closedPrices() {
 			worth := math.Inf(-1)
 			for _, k := range o.Pairs {
 				if m.Trips[k] > 0 {
-					cost := math.Min(s.dist[k], s.utility[k]+refusal)
-					worth = math.Max(worth, cost-s.between[j*n+int(m.pairTo[k])])
+					cost := min(s.dist[k], s.utility[k]+refusal)
+					worth = max(worth, cost-s.between[j*n+int(m.pairTo[k])])
 				}
 			}
 			s.worth[j] = worth
@@ -43,7 +43,7 @@ func (s *Solver) closedPrices() {
 		for e := range s.lambda {
 			if s.closed[e] {
 				s.excess[e] = s.worth[m.to[e]] - s.between[o.Station*n+int(m.from[e])] - m.Time[e]
-				s.Answer.Prices[e] = math.Max(s.Answer.Prices[e], s.excess[e])
+				s.Answer.Prices[e] = max(s.Answer.Prices[e], s.excess[e])
 			}
 		}
 	}

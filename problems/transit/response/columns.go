@@ -30,10 +30,10 @@ func (s *Solver) price(mu float64) {
 		}
 		s.fit()
 		q := s.demand[k]
-		z := math.Max(d-s.p[k], math.Min(1, 10*mu))
+		z := max(d-s.p[k], min(1, 10*mu))
 		s.p[k] = d - z
 		r := len(s.flow) - 1
-		s.cost[r], s.flow[r] = d, q*math.Min(0.1, mu/z)
+		s.cost[r], s.flow[r] = d, q*min(0.1, mu/z)
 		keep := 1 - s.flow[r]/q
 		for o := s.paths.next[r]; o >= 0; o = s.paths.next[o] {
 			s.flow[o] *= keep
@@ -50,7 +50,7 @@ func (s *Solver) price(mu float64) {
 		}
 		z := c - s.p[k]
 		if math.Abs(z-s.z[r]) > rounding*(1+math.Abs(c)) {
-			s.z[r] = math.Max(z, 0.5*s.z[r])
+			s.z[r] = max(z, 0.5*s.z[r])
 		}
 	}
 }

@@ -25,11 +25,11 @@ func (s *Solver) iterate() bool {
 			}
 		}
 		primal := s.primal()
-		merit := (math.Abs(primal-s.dual()) + over) / math.Max(1, math.Abs(primal))
+		merit := (math.Abs(primal-s.dual()) + over) / max(1, math.Abs(primal))
 		if idle++; merit < 0.5*best || mu < 0.5*central {
-			idle, central = 0, math.Min(central, mu)
+			idle, central = 0, min(central, mu)
 		}
-		if best = math.Min(best, merit); merit <= math.Max(best, tolerance) {
+		if best = min(best, merit); merit <= max(best, tolerance) {
 			s.keep(step)
 		}
 		if best <= tolerance && mu <= 2*smallest || best <= floor && idle > 6 || idle > hopeful || step >= s.limit || !s.factorise() {
@@ -60,7 +60,7 @@ func (s *Solver) iterate() bool {
 			behind, guess = together, together
 		}
 		sigma := s.complementarityAfter(s.stepLength(1, guess)) / mu
-		target := math.Max(smallest, sigma*sigma*sigma*mu)
+		target := max(smallest, sigma*sigma*sigma*mu)
 		for r := range s.tau {
 			if k := s.paths.pair[r]; s.paths.number[k] > 1 {
 				s.tau[r] = target*s.demand[k] - s.flow[r]*s.z[r] - s.change[r]*(s.dCost[r]-s.dp[k])
@@ -70,7 +70,7 @@ func (s *Solver) iterate() bool {
 			s.tauLink[e] = target*s.x[e] - s.slack[e]*s.lambda[e] - s.dSlack[e]*s.dLambda[e]
 		}
 		s.direction(target)
-		s.move(s.stepLength(math.Max(usual, 1-mu), behind))
+		s.move(s.stepLength(max(usual, 1-mu), behind))
 	}
 }
 
@@ -98,7 +98,7 @@ func (s *Solver) recover() bool {
 	for v, e := range s.paths.link {
 		s.perNode[v] = 1
 		if e >= 0 {
-			s.perNode[v] = math.Min(s.perNode[s.paths.parent[v]], s.x[e]/math.Max(s.x[e], s.load[e]))
+			s.perNode[v] = min(s.perNode[s.paths.parent[v]], s.x[e]/max(s.x[e], s.load[e]))
 		}
 	}
 	for r, v := range s.paths.node {
@@ -107,7 +107,7 @@ func (s *Solver) recover() bool {
 	s.loads()
 	for _, k := range s.served {
 		s.total(k)
-		s.alt[k] = math.Max(0, m.Trips[k]-s.demand[k])
+		s.alt[k] = max(0, m.Trips[k]-s.demand[k])
 	}
 	s.sweep(func(int, *tree) {})
 	s.finish(s.primal(), s.dual())
@@ -137,8 +137,8 @@ func (s *Solver) complementarityAfter(t float64) float64 {
 	for r, z := range s.z {
 		if z > 0 {
 			k := s.paths.pair[r]
-			f := math.Max(0, s.flow[r]+math.Min(t, s.own[k])*s.change[r])
-			sum += f * math.Max(0.1*z, z+t*(s.dCost[r]-s.dp[k])) / s.demand[k]
+			f := max(0, s.flow[r]+min(t, s.own[k])*s.change[r])
+			sum += f * max(0.1*z, z+t*(s.dCost[r]-s.dp[k])) / s.demand[k]
 			count++
 		}
 	}
@@ -264,7 +264,7 @@ func (s *Solver) stepLength(part, behind float64) float64 {
 			t = -s.lambda[e] / d
 		}
 	}
-	t = math.Min(1, part*t)
+	t = min(1, part*t)
 	s.part = part
 	s.eachPair((*Solver).ownStep)
 	const bins = 1024
@@ -273,12 +273,12 @@ func (s *Solver) stepLength(part, behind float64) float64 {
 	for _, k := range s.served {
 		weight[int(s.own[k]*bins)] += s.demand[k]
 		total += s.demand[k]
-		least = math.Min(least, s.own[k])
+		least = min(least, s.own[k])
 	}
 	rest := behind * total
 	for i, w := range weight {
 		if rest -= w; rest < 0 {
-			return math.Min(t, math.Max(least, float64(i)/bins))
+			return min(t, max(least, float64(i)/bins))
 		}
 	}
 	return t
@@ -300,7 +300,7 @@ func (s *Solver) ownStep(k int32) {
 	if lead := s.utility[k] - s.p[k]; lead > captive && t*s.dp[k] > lead+beyond {
 		t = (lead + beyond) / s.dp[k]
 	}
-	s.own[k] = math.Min(1, s.part*t)
+	s.own[k] = min(1, s.part*t)
 }
 
 // move takes a step along the present direction. The price of a pair stays below the
@@ -318,13 +318,13 @@ func (s *Solver) move(t float64) {
 // movePair is move for pair k.
 func (s *Solver) movePair(k int32) {
 	t := s.step
-	own, p := math.Min(t, s.own[k]), s.p[k]+t*s.dp[k]
+	own, p := min(t, s.own[k]), s.p[k]+t*s.dp[k]
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
 		f := s.flow[r]
-		s.flow[r] = math.Max(f+own*s.change[r], (1-most)*f)
+		s.flow[r] = max(f+own*s.change[r], (1-most)*f)
 		if s.z[r] > 0 {
 			s.cost[r] += t * s.dCost[r]
-			p = math.Min(p, s.cost[r]-0.1*s.z[r])
+			p = min(p, s.cost[r]-0.1*s.z[r])
 		}
 	}
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
@@ -334,7 +334,7 @@ func (s *Solver) movePair(k int32) {
 	}
 	s.total(k)
 	w, a := s.m.Trips[k], s.alt[k]
-	s.alt[k] = math.Max(a+own*s.base[k]*(s.dp[k]+s.pull[k]), (1-most)*a)
+	s.alt[k] = max(a+own*s.base[k]*(s.dp[k]+s.pull[k]), (1-most)*a)
 	if rest := w - s.demand[k]; s.alt[k] > negligible*w && rest > 0.5*s.alt[k] {
 		s.alt[k] = rest
 	}

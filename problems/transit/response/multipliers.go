@@ -65,7 +65,7 @@ func NewSecond(m *Model, gamma float64, x []float64, rounds int) *Second {
 		for e, open := range s.Open {
 			if open {
 				t := s.price(int32(e))
-				moved = math.Max(moved, math.Abs(t-s.lambda[e])/(1+t))
+				moved = max(moved, math.Abs(t-s.lambda[e])/(1+t))
 				s.lambda[e] = t
 			}
 		}
@@ -85,7 +85,7 @@ func NewSecond(m *Model, gamma float64, x []float64, rounds int) *Second {
 	copy(s.Prices, s.lambda)
 	never := 0.0
 	for k, u := range m.Utility {
-		never = math.Max(never, u+m.Margin[k]/gamma+refusal)
+		never = max(never, u+m.Margin[k]/gamma+refusal)
 	}
 	for e, open := range s.Open {
 		if !open {
@@ -109,7 +109,7 @@ func (s *Second) Potentials(dst []float64) {
 }
 
 func (s *Second) price(e int32) float64 {
-	return math.Max(0, s.lambda[e]+s.rho[e]*(s.load[e]-s.x[e]))
+	return max(0, s.lambda[e]+s.rho[e]*(s.load[e]-s.x[e]))
 }
 
 // newRoutes adds the cheapest path of every pair.
@@ -198,13 +198,13 @@ func (s *Second) sweep(gamma float64) float64 {
 			from, slopeFrom := s.cost(r.links)
 			by := r.flow
 			if slope := slopeTo + slopeFrom; slope > 0 {
-				by = math.Min(by, math.Max(0, from-to)/slope)
+				by = min(by, max(0, from-to)/slope)
 			} else if from <= to {
 				by = 0
 			}
 			s.shift(r, -by)
 			s.shift(&routes[best], by)
-			most = math.Max(most, by/m.Trips[k])
+			most = max(most, by/m.Trips[k])
 		}
 		// The alternative against the cheapest path.
 		w, u := m.Trips[k], m.Utility[k]+m.Margin[k]/gamma
@@ -212,16 +212,16 @@ func (s *Second) sweep(gamma float64) float64 {
 			q, a := w-s.alt[k], s.alt[k]
 			p, slope := s.cost(routes[best].links)
 			if q <= 0 { // from nothing, what the present price induces
-				q = math.Min(w*sigmoid(u-p), 0.01*w)
+				q = min(w*sigmoid(u-p), 0.01*w)
 				s.shift(&routes[best], q)
 				s.alt[k] = w - q
 				continue
 			}
 			by := (u - p - math.Log(q/a)) / (slope + 1/q + 1/a)
-			by = math.Max(-0.9*math.Min(q, routes[best].flow), math.Min(0.9*a, by))
+			by = max(-0.9*min(q, routes[best].flow), min(0.9*a, by))
 			s.shift(&routes[best], by)
 			s.alt[k] -= by
-			most = math.Max(most, math.Abs(by)/w)
+			most = max(most, math.Abs(by)/w)
 		}
 	}
 	return most

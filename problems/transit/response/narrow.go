@@ -17,7 +17,7 @@ func (s *Solver) narrow() bool {
 	defer func() { copy(s.x, s.goal) }()
 	least := math.Inf(1)
 	for _, e := range s.open {
-		least = math.Min(least, s.goal[e])
+		least = min(least, s.goal[e])
 	}
 	for _, part := range widest {
 		if floor := part * s.m.Total / float64(s.m.Links); floor > least && s.follow(floor, least) {
@@ -52,7 +52,7 @@ func (s *Solver) follow(floor, least float64) bool {
 		}
 		s.adjust()
 		if s.settle(true) {
-			floor, factor = next, math.Min(narrowing, factor*factor)
+			floor, factor = next, min(narrowing, factor*factor)
 			s.place.note(s)
 			continue
 		}
@@ -67,7 +67,7 @@ func (s *Solver) follow(floor, least float64) bool {
 // floor sets the capacities, with a floor for open links.
 func (s *Solver) floor(floor float64) {
 	for _, e := range s.open {
-		s.x[e] = math.Max(s.goal[e], floor)
+		s.x[e] = max(s.goal[e], floor)
 	}
 }
 
@@ -82,7 +82,7 @@ func (s *Solver) adjust() {
 		p, sum := math.Inf(1), 0.0
 		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
 			if s.used[r] {
-				p = math.Min(p, s.cost[r])
+				p = min(p, s.cost[r])
 			}
 			sum += s.flow[r]
 		}

@@ -129,14 +129,14 @@ func (s *Solver) residuals() float64 {
 				s.ratio[r] = stiff * s.base[k]
 				away := s.cost[r] - s.p[k]
 				s.tau[r] = -s.ratio[r] * away
-				worst = math.Max(worst, math.Abs(away)/(1+math.Abs(s.cost[r])))
+				worst = max(worst, math.Abs(away)/(1+math.Abs(s.cost[r])))
 			}
 			sum += s.flow[r]
 			theta += s.ratio[r]
 			s.gain[k] -= s.tau[r]
 		}
 		s.demand[k], s.rest[k] = sum, q-sum
-		worst = math.Max(worst, math.Abs(q-sum)/w)
+		worst = max(worst, math.Abs(q-sum)/w)
 		s.gain[k] = (s.gain[k] + s.rest[k]) / (theta + s.base[k])
 		for r := first; r >= 0; r = s.paths.next[r] {
 			s.change[r] = s.tau[r] + s.ratio[r]*s.gain[k]
@@ -144,7 +144,7 @@ func (s *Solver) residuals() float64 {
 	}
 	s.loads()
 	for _, e := range s.binding {
-		worst = math.Max(worst, math.Abs(s.load[e]-s.x[e])/s.x[e])
+		worst = max(worst, math.Abs(s.load[e]-s.x[e])/s.x[e])
 	}
 	return worst
 }
@@ -194,9 +194,9 @@ func (s *Solver) correct() {
 // plausible makes signs right that are wrong by rounding.
 func (s *Solver) plausible() {
 	for r, f := range s.flow {
-		s.flow[r] = math.Max(0, f)
+		s.flow[r] = max(0, f)
 	}
 	for _, e := range s.binding {
-		s.lambda[e] = math.Max(0, s.lambda[e])
+		s.lambda[e] = max(0, s.lambda[e])
 	}
 }

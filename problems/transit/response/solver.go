@@ -190,7 +190,7 @@ func (s *Solver) prepare(gamma float64, x []float64) {
 	m := s.m
 	s.gamma = gamma
 	for e, v := range x {
-		s.x[e] = math.Min(v, ample*m.Total)
+		s.x[e] = min(v, ample*m.Total)
 	}
 	s.heat(1)
 	s.open = s.open[:0]
@@ -238,7 +238,7 @@ func (s *Solver) fits() (fit, nearly bool) {
 	s.loads()
 	over := 0.0
 	for _, e := range s.open {
-		over = math.Max(over, s.load[e]/s.x[e]-1)
+		over = max(over, s.load[e]/s.x[e]-1)
 	}
 	if over > 0 {
 		return false, over <= slightly
@@ -254,7 +254,7 @@ func (s *Solver) fits() (fit, nearly bool) {
 func (s *Solver) meets(prices []float64) bool {
 	m := s.m
 	for _, e := range s.open {
-		s.lambda[e] = math.Max(0, prices[e])
+		s.lambda[e] = max(0, prices[e])
 		s.length[e] = s.time[e] + s.lambda[e] + tie*m.Cost[e]
 	}
 	s.forget()
@@ -304,7 +304,7 @@ func (s *Solver) fit() {
 	for r := min(known, n); r < n; r++ {
 		s.dust[r] = math.Inf(1)
 		for v := s.paths.node[r]; s.paths.link[v] >= 0; v = s.paths.parent[v] {
-			s.dust[r] = math.Min(s.dust[r], negligible*s.x[s.paths.link[v]])
+			s.dust[r] = min(s.dust[r], negligible*s.x[s.paths.link[v]])
 		}
 	}
 }
@@ -371,7 +371,7 @@ func (s *Solver) finish(primal, dual float64) {
 	for k, w := range m.Trips {
 		a.Costs[k] = s.dist[k]
 		if w > 0 && s.demand[k] > 0 {
-			a.Shares[k] = math.Min(1, s.demand[k]/w)
+			a.Shares[k] = min(1, s.demand[k]/w)
 		} else {
 			a.Shares[k] = 0
 			if w == 0 {
@@ -383,14 +383,14 @@ func (s *Solver) finish(primal, dual float64) {
 	copy(a.Prices, s.lambda)
 	a.Violation = 0
 	for e, v := range a.Loads {
-		a.Violation = math.Max(a.Violation, v-s.x[e])
+		a.Violation = max(a.Violation, v-s.x[e])
 	}
 	a.Primal, a.Dual, a.Gap = primal, dual, gap(primal, dual)
 	a.Paths = len(s.paths.node)
 	s.closedPrices()
 }
 
-func gap(primal, dual float64) float64 { return (primal - dual) / math.Max(1, math.Abs(primal)) }
+func gap(primal, dual float64) float64 { return (primal - dual) / max(1, math.Abs(primal)) }
 
 // sigmoid is 1/(1+exp(-t)) without overflow.
 func sigmoid(t float64) float64 {
@@ -403,7 +403,7 @@ func sigmoid(t float64) float64 {
 
 // logsum is -ln(exp(-a) + exp(-b)) without overflow; b may be +Inf.
 func logsum(a, b float64) float64 {
-	return math.Min(a, b) - math.Log1p(math.Exp(-math.Abs(a-b)))
+	return min(a, b) - math.Log1p(math.Exp(-math.Abs(a-b)))
 }
 
 // xlogy is x ln y, 0 at x = 0.

@@ -15,10 +15,10 @@ func (s *Solver) start(prices []float64) {
 		}
 		most := 0.0
 		for _, k := range s.served {
-			most = math.Max(most, s.utility[k])
+			most = max(most, s.utility[k])
 		}
 		for _, e := range s.open {
-			s.lambda[e] = math.Min(math.Max(0, prices[e]/s.temperature), most+20)
+			s.lambda[e] = min(max(0, prices[e]/s.temperature), most+20)
 			s.length[e] = s.time[e] + s.lambda[e]
 		}
 		s.sweep(s.route)
@@ -29,9 +29,9 @@ func (s *Solver) start(prices []float64) {
 		for _, e := range s.open {
 			change := -1.0
 			if s.load[e] > 0 {
-				change = math.Max(-1, math.Log(s.load[e]/s.x[e]))
+				change = max(-1, math.Log(s.load[e]/s.x[e]))
 			}
-			s.lambda[e] = math.Max(0, s.lambda[e]+by*change)
+			s.lambda[e] = max(0, s.lambda[e]+by*change)
 			s.length[e] = s.time[e] + s.lambda[e]
 		}
 		if round < rounds-keep {
@@ -43,11 +43,11 @@ func (s *Solver) start(prices []float64) {
 	for _, e := range s.open {
 		x := s.x[e]
 		if free := x - s.load[e]; free > 0 {
-			s.slack[e] = math.Max(free, 0.01*x)
-			s.lambda[e] = math.Min(math.Max(s.lambda[e], size*x/s.slack[e]), 30*size*x/s.slack[e])
+			s.slack[e] = max(free, 0.01*x)
+			s.lambda[e] = min(max(s.lambda[e], size*x/s.slack[e]), 30*size*x/s.slack[e])
 		} else {
-			s.lambda[e] = math.Max(s.lambda[e], size)
-			s.slack[e] = math.Max(0.001, size/s.lambda[e]) * x
+			s.lambda[e] = max(s.lambda[e], size)
+			s.slack[e] = max(0.001, size/s.lambda[e]) * x
 		}
 		s.length[e] = s.time[e] + s.lambda[e]
 	}
@@ -71,10 +71,10 @@ func (s *Solver) distribute(size float64) {
 	s.across(s.cost, s.length)
 	for _, k := range s.served {
 		w, lead := s.m.Trips[k], s.utility[k]-s.cheapest(k)
-		q := w * math.Max(1e-12, sigmoid(lead))
+		q := w * max(1e-12, sigmoid(lead))
 		a := w - q
 		if lead > 0 { // the small one exactly, and not so small that demand seems fixed
-			a = w * math.Max(size/(1+lead), sigmoid(-lead))
+			a = w * max(size/(1+lead), sigmoid(-lead))
 			q = w - a
 		}
 		s.demand[k], s.alt[k] = q, a
@@ -112,7 +112,7 @@ func (s *Solver) below(k int32, size float64) {
 func (s *Solver) cheapest(k int32) float64 {
 	least := math.Inf(1)
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-		least = math.Min(least, s.cost[r])
+		least = min(least, s.cost[r])
 	}
 	return least
 }
