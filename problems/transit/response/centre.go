@@ -36,7 +36,7 @@ func (s *Solver) centrePaths(mu float64) {
 	if len(s.flow) < severalPaths {
 		return
 	}
-	s.least = centredPaths * mu
+	s.size = centredPaths * mu
 	s.eachPair((*Solver).centrePair)
 }
 
@@ -47,13 +47,13 @@ func (s *Solver) centrePair(k int32) {
 	q, raise := s.demand[k], 0.0
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
 		if f, z := s.flow[r], s.z[r]; f > z*q {
-			raise = max(raise, s.least*q/f-z)
+			raise = max(raise, s.size*q/f-z)
 		}
 	}
 	s.p[k] -= raise
 	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
 		s.z[r] += raise
-		s.flow[r] = max(s.flow[r], s.least*q/s.z[r])
+		s.flow[r] = max(s.flow[r], s.size*q/s.z[r])
 	}
 	s.total(k)
 }

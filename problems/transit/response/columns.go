@@ -39,17 +39,21 @@ func (s *Solver) price(mu float64) {
 			s.flow[o] *= keep
 		}
 	})
-	for _, k := range s.served {
-		s.recentre(k, mu)
+	s.size = mu
+	s.eachPair((*Solver).pricePair)
+}
+
+// pricePair sets z of pair k.
+func (s *Solver) pricePair(k int32) {
+	first := s.paths.first[k]
+	if s.paths.number[k] == 1 {
+		s.p[k] = s.cost[first]
+		return
 	}
-	for r, c := range s.cost {
-		k := s.paths.pair[r]
-		if s.paths.number[k] == 1 {
-			s.p[k] = c
-			continue
-		}
-		z := c - s.p[k]
-		if math.Abs(z-s.z[r]) > rounding*(1+math.Abs(c)) {
+	s.recentre(k, s.size)
+	for r := first; r >= 0; r = s.paths.next[r] {
+		c := s.cost[r]
+		if z := c - s.p[k]; math.Abs(z-s.z[r]) > rounding*(1+math.Abs(c)) {
 			s.z[r] = max(z, 0.5*s.z[r])
 		}
 	}
@@ -61,9 +65,6 @@ func (s *Solver) price(mu float64) {
 // flows of the pair then run to 0.
 func (s *Solver) recentre(k int32, mu float64) {
 	n := float64(s.paths.number[k])
-	if n < 2 {
-		return
-	}
 	if least := s.cheapest(k); least-s.p[k] > far*n*mu {
 		s.p[k] = least - n*mu
 		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {

@@ -45,7 +45,7 @@ type Solver struct {
 
 	newton         assembly
 	part, step     float64 // of stepLength and move
-	least          float64 // product of a path, of centrePaths
+	size           float64 // of complementarity products, where pairs are looked at one by one
 	rhs            []float64
 	kept           struct{ flow, lambda, slack, p, alt []float64 }
 	uncongested    bool

@@ -69,29 +69,34 @@ func (s *Solver) route(k int, t *tree) {
 func (s *Solver) distribute(size float64) {
 	s.fit()
 	s.across(s.cost, s.length)
-	for _, k := range s.served {
-		w, lead := s.m.Trips[k], s.utility[k]-s.cheapest(k)
-		q := w * max(1e-12, sigmoid(lead))
-		a := w - q
-		if lead > 0 { // the small one exactly, and not so small that demand seems fixed
-			a = w * max(size/(1+lead), sigmoid(-lead))
-			q = w - a
-		}
-		s.demand[k], s.alt[k] = q, a
-		if s.below(k, size); s.paths.number[k] == 1 {
-			s.flow[s.paths.first[k]] = q
-			continue
-		}
-		sum := 0.0
-		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			s.flow[r] = 1 / s.z[r]
-			sum += s.flow[r]
-		}
-		for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
-			s.flow[r] *= q / sum
-		}
-	}
+	s.size = size
+	s.eachPair((*Solver).distributePair)
 	s.loads()
+}
+
+// distributePair is distribute for pair k.
+func (s *Solver) distributePair(k int32) {
+	size := s.size
+	w, lead := s.m.Trips[k], s.utility[k]-s.cheapest(k)
+	q := w * max(1e-12, sigmoid(lead))
+	a := w - q
+	if lead > 0 { // the small one exactly, and not so small that demand seems fixed
+		a = w * max(size/(1+lead), sigmoid(-lead))
+		q = w - a
+	}
+	s.demand[k], s.alt[k] = q, a
+	if s.below(k, size); s.paths.number[k] == 1 {
+		s.flow[s.paths.first[k]] = q
+		return
+	}
+	sum := 0.0
+	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		s.flow[r] = 1 / s.z[r]
+		sum += s.flow[r]
+	}
+	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		s.flow[r] *= q / sum
+	}
 }
 
 // below puts the price of pair k below that of its cheapest path by size, or at

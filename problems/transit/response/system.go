@@ -22,25 +22,28 @@ import (
 // The target is the larger one for a: a tiny a makes demand look fixed, which is
 // wrong for as long as prices may still rise a lot.
 func (s *Solver) factorise() bool {
-	for _, k := range s.served {
-		q, a := s.demand[k], s.alt[k]
-		s.rho[k] = math.Log(q/a) + s.p[k] - s.utility[k]
-		if s.rho[k] > 0 {
-			s.base[k] = 1 / ((1+s.rho[k])/q + 1/a)
-		} else {
-			s.base[k] = 1 / (1/q + (1-s.rho[k])/a)
-		}
-	}
-	for r, z := range s.z {
-		s.ratio[r] = 0
-		if z > 0 {
-			s.ratio[r] = s.flow[r] / z
-		}
-	}
+	s.eachPair((*Solver).weigh)
 	for _, e := range s.open {
 		s.diagonal[e] = s.slack[e] / s.lambda[e]
 	}
 	return s.decompose(s.open)
+}
+
+// weigh sets rho, base and the ratios of pair k.
+func (s *Solver) weigh(k int32) {
+	q, a := s.demand[k], s.alt[k]
+	s.rho[k] = math.Log(q/a) + s.p[k] - s.utility[k]
+	if s.rho[k] > 0 {
+		s.base[k] = 1 / ((1+s.rho[k])/q + 1/a)
+	} else {
+		s.base[k] = 1 / (1/q + (1-s.rho[k])/a)
+	}
+	for r := s.paths.first[k]; r >= 0; r = s.paths.next[r] {
+		s.ratio[r] = 0
+		if z := s.z[r]; z > 0 {
+			s.ratio[r] = s.flow[r] / z
+		}
+	}
 }
 
 // decompose assembles the matrix over some links from base, ratio and diagonal and
