@@ -9,25 +9,20 @@ import "github.com/bilevel-go/bilevel/internal/parallel"
 type assembly struct {
 	matrix  []float64
 	parts   []*part
-	vectors table // of all parts, by code
-	source  []source
-	sum     []float64 // their weights
+	vectors vectors   // of all parts
+	table   table     // of their numbers, where there are several parts
+	sum     []float64 // of their weights, there
 	weight  []float64 // of the vectors that have one
 	begin   []int32   // vector i of those has the entries begin[i] to begin[i+1]
-	entry   []int32   // rows in order, 2i or 2i+1 as in differences
+	entry   []int32   // rows in order, 2i or 2i+1 as in vectors
 	strips  []strip
 }
 
 // part are the origins from one to another.
 type part struct {
 	from, to int32
-	known    *differences
+	known    differences
 	active   []int32 // paths of a pair
-}
-
-// source is where a vector is listed first.
-type source struct {
-	part, id int32
 }
 
 // strip are rows of the matrix, and what is added to them.
@@ -45,32 +40,36 @@ type tail struct {
 // origins and by strips of rows.
 const (
 	manyPaths = 50_000
-	fewParts  = 8
+	fewParts  = 4
 	stripRows = 64
 )
 
 // reset forgets the vectors that are known, so that their order depends on what follows.
-func (a *assembly) reset() {
-	a.vectors.reset()
-	a.source, a.sum = a.source[:0], a.sum[:0]
+func (a *assembly) reset(links int) {
+	a.vectors.reset(links)
+	a.table.reset()
+	a.sum = a.sum[:0]
 	for _, p := range a.parts {
 		p.known.reset()
 	}
 }
 
-// split returns the parts for the present paths.
+// split sets the parts for the present paths.
 func (s *Solver) split() []*part {
 	count, a := 1, &s.newton
 	if len(s.flow) > manyPaths {
 		count = min(fewParts, len(s.m.Origins))
 	}
-	for len(a.parts) < count {
-		a.parts = append(a.parts, &part{known: newDifferences(s.m.Links)})
+	if count != len(a.parts) {
+		a.reset(s.m.Links)
+		for a.parts = a.parts[:0]; len(a.parts) < count; {
+			a.parts = append(a.parts, &part{})
+		}
 	}
-	for i, p := range a.parts[:count] {
+	for i, p := range a.parts {
 		p.from, p.to = int32(i*len(s.m.Origins)/count), int32((i+1)*len(s.m.Origins)/count)
 	}
-	return a.parts[:count]
+	return a.parts
 }
 
 // add sets the matrix, both triangles of which together hold the terms, to those
@@ -92,7 +91,7 @@ func (s *Solver) add() {
 	parts := s.split()
 	if len(parts) == 1 {
 		parts[0].weigh(s)
-		a.merge(parts, s.row)
+		a.merge(parts, s.paths, s.row)
 		s.prefixes()
 		for i := range count {
 			a.write(s, i)
@@ -108,7 +107,7 @@ func (s *Solver) add() {
 	})
 	_ = parallel.Do(0, 2, func(i int) error {
 		if i == 0 {
-			a.merge(parts, s.row)
+			a.merge(parts, s.paths, s.row)
 		} else {
 			s.prefixes()
 		}
@@ -167,44 +166,47 @@ func (p *part) pair(s *Solver, k int32) {
 }
 
 // merge adds up the weights of parts and lists the vectors that have one.
-func (a *assembly) merge(parts []*part, row []int32) {
-	a.begin, a.entry, a.weight = append(a.begin[:0], 0), a.entry[:0], a.weight[:0]
-	if len(parts) == 1 {
-		for i, w := range parts[0].known.weight {
-			a.list(parts[0].known, i, w, row)
-		}
-		return
-	}
-	for i, p := range parts {
-		d := p.known
+func (a *assembly) merge(parts []*part, t *paths, row []int32) {
+	for _, p := range parts {
+		d := &p.known
 		for j := len(d.global); j < len(d.code); j++ {
-			g := a.vectors.find(d.code[j])
+			g := int32(-1)
+			if len(parts) > 1 {
+				g = a.table.find(d.code[j])
+			}
 			if g < 0 {
-				g = int32(len(a.source))
-				a.vectors.insert(d.code[j], g)
-				a.source, a.sum = append(a.source, source{int32(i), int32(j)}), append(a.sum, 0)
+				g = int32(len(a.vectors.begin) - 1)
+				a.vectors.add(t, d.ends[j][0], d.ends[j][1])
+				if len(parts) > 1 {
+					a.table.insert(d.code[j], g)
+					a.sum = append(a.sum, 0)
+				}
 			}
 			d.global = append(d.global, g)
 		}
 	}
-	clear(a.sum)
-	for _, p := range parts {
-		for j, w := range p.known.weight {
-			a.sum[p.known.global[j]] += w
+	sum := parts[0].known.weight
+	if len(parts) > 1 {
+		sum = a.sum
+		clear(sum)
+		for _, p := range parts {
+			for j, w := range p.known.weight {
+				sum[p.known.global[j]] += w
+			}
 		}
 	}
-	for i, from := range a.source {
-		a.list(parts[from.part].known, int(from.id), a.sum[i], row)
+	a.begin, a.entry, a.weight = append(a.begin[:0], 0), a.entry[:0], a.weight[:0]
+	for i, w := range sum {
+		if w > 0 {
+			a.list(a.vectors.entry[a.vectors.begin[i]:a.vectors.begin[i+1]], w, row)
+		}
 	}
 }
 
-// list lists vector i, if it has a weight, with the strips in which it has entries.
-func (a *assembly) list(d *differences, i int, weight float64, row []int32) {
-	if weight == 0 {
-		return
-	}
+// list lists a vector with the strips in which it has entries.
+func (a *assembly) list(vector []int32, weight float64, row []int32) {
 	number, at, last := int32(len(a.weight)), len(a.entry), int32(-1)
-	for _, e := range d.entry[d.begin[i]:d.begin[i+1]] {
+	for _, e := range vector {
 		r := row[e/2]
 		if r < 0 {
 			continue

@@ -13,25 +13,16 @@ import (
 // sign is dropped. That two of n vectors share a sum has a probability below n^2/2^64.
 type differences struct {
 	table  table
-	begin  []int32 // vector i has the entries begin[i] to begin[i+1]
-	entry  []int32 // links in order, 2e where the vector is 1 and 2e+1 where it is -1
 	code   []uint64
+	ends   [][2]int32 // nodes of two paths with that difference, when it was found
 	weight []float64
 	global []int32 // number among the vectors of all parts, of those that have one
-	mark   []int8  // per link
-}
-
-func newDifferences(links int) *differences {
-	d := &differences{mark: make([]int8, links)}
-	d.reset()
-	return d
 }
 
 // reset forgets all vectors.
 func (d *differences) reset() {
 	d.table.reset()
-	d.begin = append(d.begin[:0], 0)
-	d.entry, d.code, d.weight, d.global = d.entry[:0], d.code[:0], d.weight[:0], d.global[:0]
+	d.code, d.ends, d.weight, d.global = d.code[:0], d.ends[:0], d.weight[:0], d.global[:0]
 }
 
 // number returns the number of a_r - a_q.
@@ -43,14 +34,29 @@ func (d *differences) number(p *paths, r, q int32) int32 {
 		i = int32(len(d.code))
 		d.table.insert(code, i)
 		d.code, d.weight = append(d.code, code), append(d.weight, 0)
-		d.list(p, p.node[r], p.node[q])
+		d.ends = append(d.ends, [2]int32{p.node[r], p.node[q]})
 	}
 	return i
 }
 
-// list appends the entries of the difference of the paths to two nodes, which have
-// only their beginning in common in the prefix tree.
-func (d *differences) list(p *paths, v, w int32) {
+// vectors lists differences.
+type vectors struct {
+	begin []int32 // vector i has the entries begin[i] to begin[i+1]
+	entry []int32 // links in order, 2e where the vector is 1 and 2e+1 where it is -1
+	mark  []int8  // per link
+}
+
+// reset forgets all vectors of a network with some number of links.
+func (d *vectors) reset(links int) {
+	d.begin, d.entry = append(d.begin[:0], 0), d.entry[:0]
+	if d.mark == nil {
+		d.mark = make([]int8, links)
+	}
+}
+
+// add appends the difference of the paths to two nodes, which have only their beginning in
+// common in the prefix tree.
+func (d *vectors) add(p *paths, v, w int32) {
 	at := len(d.entry)
 	for v != w {
 		sign := int8(1)

@@ -206,7 +206,7 @@ func (s *Solver) prepare(gamma float64, x []float64) {
 // problem, with the shortest path at no prices.
 func (s *Solver) join() {
 	m := s.m
-	s.newton.reset()
+	s.newton.reset(s.m.Links)
 	for e := range s.lambda {
 		s.lambda[e], s.length[e] = 0, math.Inf(1)
 		if !s.closed[e] {
