@@ -1,6 +1,10 @@
 package response
 
-import "github.com/bilevel-go/bilevel/internal/parallel"
+import (
+	"slices"
+
+	"github.com/bilevel-go/bilevel/internal/parallel"
+)
 
 // assembly adds up the matrix of the Newton system. The pairs of parts of the origins
 // weigh the differences between their paths side by side, and strips of rows of the
@@ -195,7 +199,13 @@ func (a *assembly) merge(parts []*part, t *paths, row []int32) {
 			}
 		}
 	}
-	a.begin, a.entry, a.weight = append(a.begin[:0], 0), a.entry[:0], a.weight[:0]
+	entries := 0
+	for i, w := range sum {
+		if w > 0 {
+			entries += int(a.vectors.begin[i+1] - a.vectors.begin[i])
+		}
+	}
+	a.begin, a.entry, a.weight = append(a.begin[:0], 0), slices.Grow(a.entry[:0], entries), a.weight[:0]
 	for i, w := range sum {
 		if w > 0 {
 			a.list(a.vectors.entry[a.vectors.begin[i]:a.vectors.begin[i+1]], w, row)

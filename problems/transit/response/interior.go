@@ -32,7 +32,11 @@ func (s *Solver) iterate() bool {
 		if best = min(best, merit); merit <= max(best, tolerance) {
 			s.keep(step)
 		}
-		if best <= tolerance && mu <= 2*smallest || best <= floor && idle > 6 || idle > hopeful || step >= s.limit || !s.factorise() {
+		enough := hopeful
+		if len(s.flow) >= severalPaths {
+			enough = hopefulOfMany
+		}
+		if best <= tolerance && mu <= 2*smallest || best <= floor && idle > 6 || idle > enough || step >= s.limit || !s.factorise() {
 			s.resume()
 			return s.recover()
 		}
@@ -243,10 +247,12 @@ const (
 	lost       = 0.03
 	// patient is the number of steps without progress after which all but the part
 	// together keep together (the slowest of a hundred thousand pairs would stop the
-	// others), and hopeful the one after which narrow promises more.
-	patient  = 2
-	together = 0.002
-	hopeful  = 12
+	// others), and hopeful the one after which narrow promises more; of many paths it does
+	// not, as it follows polished answers only.
+	patient       = 2
+	together      = 0.002
+	hopeful       = 12
+	hopefulOfMany = 36
 )
 
 // stepLength is the longest step, 1 at most, that leaves every positive quantity
