@@ -19,7 +19,9 @@
 //
 // [Solver] is a primal-dual interior-point method on the paths found so far; every
 // step looks for shorter ones at its prices. The Newton system is reduced to the
-// open links' prices (start.go, anneal.go, interior.go, columns.go, system.go) and the answer is
+// open links' prices (start.go, anneal.go, interior.go, columns.go, centre.go, system.go),
+// added up over the distinct differences of paths (differences.go, assembly.go) and
+// factorised (cholesky.go), and the answer is
 // polished on the links and paths that turn out to be in use (polish.go). Next to a design
 // whose prices are known, an active-set method (active.go) takes its place, and beside tiny
 // capacities the active set is followed from wider ones (narrow.go). Assumption:
