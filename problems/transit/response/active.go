@@ -20,22 +20,18 @@ const (
 
 // settle solves the equations of polish.go for the present guess of the paths in use
 // and the binding links, and corrects the guess until nothing shows it to be wrong: the
-// active-set method of the lower level. The answer is proven by its gap, as all are. It
-// fails where a guess has no solution, or too many are wrong.
-//
-// Where free is set, the guess need not come from an interior point: paths that are
-// shorter than those in use are added, and guesses without a solution are softened.
-func (s *Solver) settle(free bool) bool {
+// active-set method of the lower level. Paths that are shorter than those in use are
+// added. The answer is proven by its gap, as all are. It fails where too many guesses
+// are wrong.
+func (s *Solver) settle() bool {
 	for range guesses {
-		if free {
-			s.before.note(s)
-		}
+		s.before.note(s)
 		switch {
 		case !s.equations():
-			if !free || !s.soften() {
+			if !s.soften() {
 				return false
 			}
-		case !s.amend() && !(free && s.extend()):
+		case !s.amend() && !s.extend():
 			s.plausible()
 			s.polished = s.recover()
 			return s.polished
@@ -92,13 +88,16 @@ func (s *Solver) near() bool {
 	for r := range s.flow {
 		s.used[r] = true
 	}
-	return s.settle(true)
+	return s.settle()
 }
 
 // extend puts the paths in use that are shorter than those of their pair, and reports
 // whether there are any.
 func (s *Solver) extend() bool {
 	found := false
+	for _, e := range s.binding {
+		s.length[e] = s.time[e] + max(0, s.lambda[e]) // negative by rounding: a tree needs lengths >= 0
+	}
 	s.sweep(func(k int, t *tree) {
 		if s.paths.number[k] == 0 || !(s.dist[k] < s.p[k]-shorter*(1+math.Abs(s.p[k]))) {
 			return
@@ -114,6 +113,9 @@ func (s *Solver) extend() bool {
 			s.used[s.paths.next[r]] = true
 		}
 	})
+	for _, e := range s.binding {
+		s.length[e] = s.time[e] + s.lambda[e]
+	}
 	return found
 }
 

@@ -51,7 +51,7 @@ func (s *Solver) follow(floor, least float64) bool {
 			}
 		}
 		s.adjust()
-		if s.settle(true) {
+		if s.settle() {
 			floor, factor = next, min(narrowing, factor*factor)
 			s.place.note(s)
 			continue

@@ -88,6 +88,16 @@ func (p *paths) add(k int, t *tree) bool {
 	return true
 }
 
+// cut forgets all paths but the first n.
+func (p *paths) cut(n int) {
+	for r := len(p.node) - 1; r >= n; r-- {
+		k := p.pair[r]
+		p.first[k], p.path[p.node[r]] = p.next[r], -1
+		p.number[k]--
+	}
+	p.node, p.pair, p.next, p.code = p.node[:n], p.pair[:n], p.next[:n], p.code[:n]
+}
+
 // lengths sets dst, one entry per node, to the sum of length over the links from
 // the root.
 func (p *paths) lengths(dst, length []float64) {

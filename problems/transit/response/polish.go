@@ -26,10 +26,14 @@ const (
 // leaves the interior point in place, where no guess comes out right or the gap is too
 // large.
 func (s *Solver) polish() bool {
+	known := len(s.flow)
 	s.guess()
-	if s.settle(false) {
+	if s.settle() {
 		return true
 	}
+	s.paths.cut(known)
+	s.dust = s.dust[:known]
+	s.fit()
 	s.resume()
 	return false
 }
