@@ -11,7 +11,8 @@ import "math"
 //	dlambda_ij = ln(floor before/floor after)
 //
 // the paths in use and the binding links are nearly those of before, and are corrected by
-// settle. Where that fails the floor falls by less.
+// settle. Where that fails the floor falls by less, and where little is too much the
+// interior-point method is tried from the prices at hand.
 func (s *Solver) narrow() bool {
 	s.goal = append(s.goal[:0], s.x...)
 	defer func() { copy(s.x, s.goal) }()
@@ -31,7 +32,7 @@ var widest = [...]float64{0.01, 1} // first floors, as parts of the mean of trip
 
 const (
 	narrowing = 5    // largest factor between two floors
-	stuck     = 1.02 // the factor at which following the response is given up
+	stuck     = 1.02 // the factor at which the interior point is tried again
 )
 
 // follow solves at a floor and follows the response until no link is at it.
@@ -56,10 +57,18 @@ func (s *Solver) follow(floor, least float64) bool {
 			s.place.note(s)
 			continue
 		}
-		if factor = math.Sqrt(factor); factor < stuck {
+		s.place.restore(s)
+		if factor = math.Sqrt(factor); factor > stuck {
+			continue
+		}
+		factor = narrowing
+		floor /= factor
+		s.floor(floor)
+		copy(s.begin, s.lambda)
+		if !s.run(s.begin) || !s.polished {
 			return false
 		}
-		s.place.restore(s)
+		s.place.note(s)
 	}
 	return true
 }

@@ -9,6 +9,9 @@ import "math"
 // and the price of each pair is put a little below its cheapest path.
 func (s *Solver) start(prices []float64) {
 	rounds, keep, step, size := 30, 5, 0.5, 0.1
+	if len(s.served) > severalPaths {
+		keep = 3 // more paths than that cost more than they help
+	}
 	if prices != nil {
 		if !s.annealed {
 			rounds, step, size = 5, 0.1, 0.01
