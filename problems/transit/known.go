@@ -37,12 +37,15 @@ func (d *design) remember(x, prices []float64) {
 	d.known.last = append(last, pricedDesign{slices.Clone(x), slices.Clone(prices)})
 }
 
-// recall returns the prices of the design x, or else of the nearest one that differs
-// by no more than nearby, relative; nil where none is known.
-func (d *design) recall(x []float64) []float64 {
+// recall returns the prices of the design x, or else, unless they must be exact, of the
+// nearest one that differs by no more than nearby, relative; nil where none is known.
+func (d *design) recall(x []float64, exact bool) []float64 {
 	d.known.lock.Lock()
 	defer d.known.lock.Unlock()
 	least := nearby * floats.Norm(x, 2)
+	if exact {
+		least = 0
+	}
 	var prices []float64
 	for _, p := range d.known.last {
 		if away := floats.Distance(p.x, x, 2); away <= least {

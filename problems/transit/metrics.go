@@ -23,7 +23,7 @@ func (d *design) metrics(x, _, penalised []float64) map[string]float64 {
 		capacity[e] = math.Max(0, v)
 	}
 	shares, gap := s.Answer.Shares, 0.0
-	err := s.Solve(math.Inf(1), capacity, d.recall(x))
+	err := s.Solve(math.Inf(1), capacity, d.recall(x, false))
 	if err == nil {
 		d.remember(x, s.Answer.Prices)
 	}

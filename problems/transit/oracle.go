@@ -44,8 +44,10 @@ func (o *oracle) solve(gamma float64, x, mu []float64) error {
 	}
 	if !started {
 		prices = nil
-		if math.IsInf(gamma, 1) {
-			prices = o.d.recall(x)
+	}
+	if math.IsInf(gamma, 1) {
+		if known := o.d.recall(x, started); known != nil {
+			prices = known
 		}
 	}
 	err := o.solver.Solve(gamma, x, prices)

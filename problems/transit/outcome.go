@@ -30,7 +30,7 @@ func (d *design) outcome(x []float64) (*outcome, error) {
 		o.x[e] = math.Max(0, v)
 	}
 	s := response.NewSolver(d.m)
-	if err := s.Solve(math.Inf(1), o.x, d.recall(x)); errors.Is(err, response.ErrNumerical) {
+	if err := s.Solve(math.Inf(1), o.x, d.recall(x, false)); errors.Is(err, response.ErrNumerical) {
 		o.rough = true
 	} else if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func (c *chain) run(seed uint64, id int, budget int, pool [][]float64, stop func
 			break
 		}
 		m := s.value()
-		if c.ridges < ridgeRounds && (c.ridges == 1 || m > c.best-promising*math.Max(1, math.Abs(c.best))) && (c.ridge(ridgeSteps) > 1e-9*math.Max(1, math.Abs(m)) || c.ridges == 0) {
+		if c.ridges < ridgeRounds && (c.ridges == 1 || m > c.best-promising*math.Max(1, math.Abs(c.best))) && (c.ridge(ridgeSteps, stop) > 1e-9*math.Max(1, math.Abs(m)) || c.ridges == 0) {
 			c.ridges++
 			c.at, c.quiet = 0, 0
 			continue

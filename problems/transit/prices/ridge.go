@@ -43,8 +43,9 @@ func (r *row) add(d []float64, t float64) {
 	}
 }
 
-// ridge climbs along ties for at most steps steps and reports the gain.
-func (c *chain) ridge(steps int) float64 {
+// ridge climbs along ties for at most steps steps, or until stop reports true, and
+// reports the gain.
+func (c *chain) ridge(steps int, stop func() bool) float64 {
 	s := c.s
 	s.flows(c.flow, c.share)
 	for l, f := range c.flow {
@@ -56,6 +57,9 @@ func (c *chain) ridge(steps int) float64 {
 	begin := s.value()
 	value := begin
 	for range steps {
+		if stop() {
+			break
+		}
 		c.gradient()
 		c.project()
 		size := 0.0
