@@ -130,11 +130,13 @@ func (q *prover) solve(x []float64, pr *program) (*solution, bool) {
 		return nil, false
 	}
 	y, mu := make([]float64, q.m.p.NY), make([]float64, pr.rows)
-	if m := q.m; m.base != nil { // next to the point measured
-		copy(y, m.base.z)
-		if copy(mu, m.base.mu); m.given != nil && finite(m.given) {
-			copy(mu, m.given)
+	if m := q.m; m.base != nil { // next to the point measured: a start
+		near := m.base.mu
+		if m.given != nil {
+			near = m.given
 		}
+		copy(y, m.base.z)
+		copy(mu, near)
 	}
 	if _, err := q.fast.SolveLower(math.Inf(1), append([]float64(nil), x...), y, mu); err != nil || !finite(y) || !finite(mu) {
 		return nil, false

@@ -9,8 +9,8 @@ import (
 
 // known are link prices of the last designs of a large network, where the response from
 // nothing takes many seconds: from prices that are right it takes a moment, and is
-// proven all the same. The response to small networks is always computed from nothing,
-// so that no figure of theirs depends on what was computed before.
+// proven all the same. The response to small networks is computed from nothing or from the
+// prices of the caller, so that no figure of theirs depends on what was computed before.
 type known struct {
 	lock sync.Mutex
 	last []pricedDesign

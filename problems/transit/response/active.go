@@ -74,11 +74,11 @@ func (s *Solver) near() bool {
 	wrong := 0
 	for _, e := range s.open {
 		s.diagonal[e] = 0
-		over := s.load[e] > s.x[e]*(1+slightly)
-		if s.lambda[e] > 0 || over {
+		misfits := s.misfits(e)
+		if s.lambda[e] > 0 || misfits { // without a price, only too much misfits
 			s.binding = append(s.binding, e)
 		}
-		if over || s.lambda[e]*(s.x[e]-s.load[e]) > slightly*s.m.Total {
+		if misfits {
 			wrong++
 		}
 	}

@@ -59,7 +59,7 @@ func (a *assembly) reset(links int) {
 }
 
 // split sets the parts for the present paths.
-func (s *Solver) split() []*part {
+func (s *Solver) split() {
 	count, a := 1, &s.newton
 	if len(s.flow) > manyPaths {
 		count = min(fewParts, len(s.m.Origins))
@@ -73,7 +73,6 @@ func (s *Solver) split() []*part {
 	for i, p := range a.parts {
 		p.from, p.to = int32(i*len(s.m.Origins)/count), int32((i+1)*len(s.m.Origins)/count)
 	}
-	return a.parts
 }
 
 // add sets the matrix, both triangles of which together hold the terms, to those
@@ -92,39 +91,37 @@ func (s *Solver) add() {
 		a.strips[i].vectors, a.strips[i].nodes = a.strips[i].vectors[:0], a.strips[i].nodes[:0]
 	}
 	clear(s.perNode)
-	parts := s.split()
-	if len(parts) == 1 {
-		parts[0].weigh(s)
-		a.merge(parts, s.paths, s.row)
-		s.prefixes()
+	s.split()
+	s.jobs(len(a.parts), (*Solver).weighPart)
+	s.jobs(2, (*Solver).list)
+	s.jobs(count, (*Solver).write)
+	s.jobs(count, (*Solver).fold)
+}
+
+// jobs calls f with 0 to count-1, side by side where there are several parts. f is a method,
+// for a closure would be allocated.
+func (s *Solver) jobs(count int, f func(s *Solver, i int)) {
+	if len(s.newton.parts) == 1 {
 		for i := range count {
-			a.write(s, i)
-		}
-		for i := range count {
-			a.fold(n, i)
+			f(s, i)
 		}
 		return
 	}
-	_ = parallel.Do(0, len(parts), func(i int) error { // the jobs return no error
-		parts[i].weigh(s)
+	_ = parallel.Do(0, count, func(i int) error { // the jobs return no error
+		f(s, i)
 		return nil
 	})
-	_ = parallel.Do(0, 2, func(i int) error {
-		if i == 0 {
-			a.merge(parts, s.paths, s.row)
-		} else {
-			s.prefixes()
-		}
-		return nil
-	})
-	_ = parallel.Do(0, count, func(i int) error {
-		a.write(s, i)
-		return nil
-	})
-	_ = parallel.Do(0, count, func(i int) error {
-		a.fold(n, i)
-		return nil
-	})
+}
+
+func (s *Solver) weighPart(i int) { s.newton.parts[i].weigh(s) }
+
+// list lists with the strips what is added to them: the vectors (0), and the nodes (1).
+func (s *Solver) list(what int) {
+	if what == 0 {
+		s.newton.merge(s.paths, s.row)
+	} else {
+		s.prefixes()
+	}
 }
 
 // weigh sets theta of the pairs of the part and the weights of the differences between
@@ -170,7 +167,8 @@ func (p *part) pair(s *Solver, k int32) {
 }
 
 // merge adds up the weights of parts and lists the vectors that have one.
-func (a *assembly) merge(parts []*part, t *paths, row []int32) {
+func (a *assembly) merge(t *paths, row []int32) {
+	parts := a.parts
 	for _, p := range parts {
 		d := &p.known
 		for j := len(d.global); j < len(d.code); j++ {
@@ -252,7 +250,8 @@ func (s *Solver) prefixes() {
 // write sets rows to the sum of weight d d' over the vectors, of which it writes the
 // upper triangle, and of h a a' over the paths, of which it writes the entries of a link
 // with those before it on the path.
-func (a *assembly) write(s *Solver, index int) {
+func (s *Solver) write(index int) {
+	a := &s.newton
 	n, number, link, parent := len(s.chosen), s.row, s.paths.link, s.paths.parent
 	from, to := index*stripRows, min((index+1)*stripRows, n)
 	clear(a.matrix[from*n : to*n])
@@ -287,7 +286,8 @@ func (a *assembly) write(s *Solver, index int) {
 }
 
 // fold adds the lower triangle to the upper one of rows, block by block.
-func (a *assembly) fold(n, index int) {
+func (s *Solver) fold(index int) {
+	a, n := &s.newton, len(s.chosen)
 	from, to := index*stripRows, min((index+1)*stripRows, n)
 	for j0 := from; j0 < n; j0 += stripRows {
 		for i := from; i < to; i++ {

@@ -35,9 +35,6 @@ func TestCities(t *testing.T) {
 // A city with so many paths that its pairs are looked at side by side: the answer does
 // not depend on the number of workers, nor on earlier calls.
 func TestCityWorkers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a city of 144 stations")
-	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	m, x := city(t, 12, 1, 1)
 	s := NewSolver(m)

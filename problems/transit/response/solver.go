@@ -271,12 +271,17 @@ func (s *Solver) meets(prices []float64) bool {
 	}
 	s.loads()
 	for _, e := range s.open {
-		if s.load[e] > s.x[e]*(1+slightly) || s.lambda[e]*(s.x[e]-s.load[e]) > slightly*m.Total {
+		if s.misfits(e) {
 			return false
 		}
 	}
 	s.Answer.Steps = 0
 	return s.recover() && s.Answer.Gap <= slightly
+}
+
+// misfits reports that the load of link e is not what its capacity and its price ask for.
+func (s *Solver) misfits(e int32) bool {
+	return s.load[e] > s.x[e]*(1+slightly) || s.lambda[e]*(s.x[e]-s.load[e]) > slightly*s.m.Total
 }
 
 // forget drops all paths.

@@ -26,15 +26,8 @@ func searched(t testing.TB, n *network.Network, seed uint64, rounds int) []float
 // response is found, proven by its gap, and keeps the capacities.
 func TestTinyAndHugeCapacities(t *testing.T) {
 	for _, name := range []string{"9node", "seville"} {
-		n, err := network.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := NewModel(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		x, s := searched(t, n, 1, 2), NewSolver(m)
+		m := open(t, name)
+		x, s := searched(t, m.Network, 1, 2), NewSolver(m)
 		for _, by := range []float64{1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e6, 1e12, 1e15, 1e300} {
 			for e, before := range x {
 				if by < 1 && before != 0 || name == "seville" && e%8 != 0 {
@@ -52,15 +45,8 @@ func TestTinyAndHugeCapacities(t *testing.T) {
 
 // Many capacities of all sizes at once.
 func TestCapacitiesOfAllSizes(t *testing.T) {
-	n, err := network.Open("9node")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := NewModel(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, s, rng := searched(t, n, 1, 2), NewSolver(m), rand.New(rand.NewPCG(1, 2))
+	m := open(t, "9node")
+	base, s, rng := searched(t, m.Network, 1, 2), NewSolver(m), rand.New(rand.NewPCG(1, 2))
 	failed, x := 0, make([]float64, len(base))
 	const trials = 300
 	for range trials {
@@ -81,17 +67,10 @@ func TestCapacitiesOfAllSizes(t *testing.T) {
 // share: next to them the response is found from nothing and from the prices of the design,
 // whatever the solver has solved before.
 func TestSharedTinyCapacities(t *testing.T) {
-	n, err := network.Open("seville")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := NewModel(n)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := open(t, "seville")
 	s := NewSolver(m)
 	for _, seed := range []uint64{4, 7} {
-		x := searched(t, n, seed, 2)
+		x := searched(t, m.Network, seed, 2)
 		tiny := 0
 		for _, v := range x {
 			if v > 0 && v < 1e-4 {
